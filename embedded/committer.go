@@ -1,0 +1,383 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/eb901187/annals"
+)
+
+// The committer is whichever append finds nobody else committing. It writes all
+// waiting appends as one batch, syncs once, hands the role to an append that
+// arrived meanwhile, and answers the batch. So a single writer never switches
+// goroutines, and many writers share a sync.
+type committer struct {
+	mu      sync.Mutex
+	queue   []*pending
+	leading bool
+	idle    sync.Cond // leading has ended
+	stopped bool
+
+	// What follows belongs to the leader.
+	active *segment
+	digest *xxhash.Digest
+	end    logEnd
+	failed error // set once the log can't be written safely any more
+
+	buf     []byte
+	entries []entry
+	heads   map[string]int64 // versions of streams with events in this batch
+	ids     map[idKey]int64  // versions of the ids in this batch
+	spare   chan spareSegment
+}
+
+type idKey struct{ stream, id string }
+
+// maxBatchBytes bounds a batch, and with it the memory of the committer.
+const maxBatchBytes = 8 << 20
+
+// pending is an append on its way through the committer.
+type pending struct {
+	stream   string
+	expected int64
+	events   []annals.Event
+	hashes   []uint64
+	records  []byte
+	// What the index on disk says, read before the committer's turn; right as
+	// long as no tail went into the index since.
+	sealedVersion int64
+	sealedIDs     [][]int64
+	generation    uint64
+
+	turn   chan struct{} // one value: answered, or to lead
+	leads  bool
+	result annals.Commit
+	err    error
+}
+
+var pendings = sync.Pool{New: func() any { return &pending{turn: make(chan struct{}, 1)} }}
+
+// Append implements annals.Driver.
+func (d *driver) Append(ctx context.Context, stream string, expected int64, events []annals.Event) (annals.Commit, error) {
+	p := pendings.Get().(*pending)
+	defer p.release()
+	if err := d.prepare(p, stream, expected, events); err != nil {
+		return annals.Commit{}, err
+	}
+	c := &d.commit
+	c.mu.Lock()
+	if c.stopped {
+		c.mu.Unlock()
+		return annals.Commit{}, annals.ErrClosed
+	}
+	c.queue = append(c.queue, p)
+	if c.leading {
+		c.mu.Unlock()
+		select {
+		case <-p.turn:
+		case <-ctx.Done():
+			if c.withdraw(p) {
+				return annals.Commit{}, ctx.Err()
+			}
+			<-p.turn
+		}
+		if !p.leads {
+			return p.result, p.err
+		}
+	} else {
+		c.leading = true
+		c.mu.Unlock()
+	}
+	d.lead()
+	return p.result, p.err
+}
+
+func (p *pending) release() {
+	const keep = 64 << 10
+	if cap(p.records) > keep {
+		p.records = nil
+	}
+	*p = pending{turn: p.turn, records: p.records[:0], hashes: p.hashes[:0], sealedIDs: p.sealedIDs[:0]}
+	pendings.Put(p)
+}
+
+// prepare does what needs no order among appends, on the caller's own time.
+func (d *driver) prepare(p *pending, stream string, expected int64, events []annals.Event) error {
+	p.stream, p.expected, p.events = stream, expected, events
+	for i := range events {
+		p.hashes = append(p.hashes, idHash(stream, events[i].ID))
+		p.records = appendRecord(p.records, stream, &events[i], i, len(events))
+	}
+	d.mu.RLock()
+	p.generation = d.generation
+	s, known := d.active.streams[stream]
+	d.mu.RUnlock()
+	if known && s.first == 1 {
+		return nil
+	}
+	return d.readSealed(p)
+}
+
+func (d *driver) readSealed(p *pending) (err error) {
+	if p.sealedVersion, err = d.index.version(p.stream); err != nil || p.sealedVersion == 0 {
+		return err
+	}
+	p.sealedIDs = p.sealedIDs[:0]
+	for _, hash := range p.hashes {
+		addresses, err := d.index.idAddresses(hash)
+		if err != nil {
+			return err
+		}
+		p.sealedIDs = append(p.sealedIDs, addresses)
+	}
+	return nil
+}
+
+// withdraw takes p out of the queue; false if its turn has come.
+func (c *committer) withdraw(p *pending) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	i := slices.Index(c.queue, p)
+	if i < 0 || p.leads {
+		return false
+	}
+	c.queue = slices.Delete(c.queue, i, i+1)
+	return true
+}
+
+// lead commits one batch, hands on the role, and answers the batch.
+func (d *driver) lead() {
+	c := &d.commit
+	batch := c.take()
+	d.commitBatch(batch)
+	c.mu.Lock()
+	if len(c.queue) > 0 {
+		next := c.queue[0]
+		next.leads = true
+		next.turn <- struct{}{}
+	} else {
+		c.leading = false
+		c.idle.Broadcast()
+	}
+	c.mu.Unlock()
+	for _, p := range batch[1:] {
+		p.turn <- struct{}{}
+	}
+}
+
+// take takes the appends of the next batch. The leader's own is the first.
+func (c *committer) take() []*pending {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n, size := 1, len(c.queue[0].records)
+	for n < len(c.queue) && size+len(c.queue[n].records) <= maxBatchBytes {
+		size += len(c.queue[n].records)
+		n++
+	}
+	batch := c.queue[:n:n]
+	c.queue = append([]*pending(nil), c.queue[n:]...)
+	return batch
+}
+
+// stop lets nobody lead any more and waits for who does.
+func (c *committer) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopped = true
+	for c.leading {
+		c.idle.Wait()
+	}
+}
+
+// commitBatch checks and writes a batch and sets the results of its appends.
+func (d *driver) commitBatch(batch []*pending) {
+	c := &d.commit
+	size := int64(0)
+	for _, p := range batch {
+		size += int64(len(p.records))
+	}
+	err := c.failed
+	if err == nil {
+		err = d.sealIfDue()
+	}
+	if err == nil {
+		err = d.makeRoom(size)
+	}
+	if err != nil {
+		for _, p := range batch {
+			p.err = err
+		}
+		return
+	}
+	c.buf, c.entries = c.buf[:0], c.entries[:0]
+	clear(c.heads)
+	clear(c.ids)
+	start := c.end.address
+	for _, p := range batch {
+		if p.err = d.place(p, start); p.err != nil {
+			p.result = annals.Commit{}
+		}
+	}
+	if len(c.buf) == 0 {
+		return
+	}
+	if err := d.write(start); err != nil {
+		// Refusals go too: they were for the versions that the batch would have made.
+		for _, p := range batch {
+			p.result, p.err = annals.Commit{}, err
+		}
+		return
+	}
+	c.end.address += int64(len(c.buf))
+	c.end.position += int64(len(c.entries))
+	d.publish(c.entries, c.end)
+}
+
+// place checks an append against the streams as they will be and puts its
+// records into the batch.
+func (d *driver) place(p *pending, start int64) error {
+	c := &d.commit
+	head, err := d.head(p)
+	if err != nil {
+		return err
+	}
+	if p.expected != annals.Any && p.expected != head {
+		return &annals.ConflictError{Stream: p.stream, Expected: p.expected, Actual: head}
+	}
+	position := c.end.position + int64(len(c.entries))
+	rest := p.records
+	for i := range p.events {
+		e := &p.events[i]
+		head++
+		position++
+		address := start + int64(len(c.buf))
+		n := finishRecord(rest, position, head, start)
+		c.buf = append(c.buf, rest[:n]...)
+		rest = rest[n:]
+		c.ids[idKey{p.stream, e.ID}] = head
+		c.entries = append(c.entries, entry{
+			stream: p.stream, typ: e.Type, source: e.Source, correlation: e.Correlation,
+			id: p.hashes[i], version: head, address: address,
+		})
+	}
+	c.heads[p.stream] = head
+	p.result = annals.Commit{Stream: p.stream, Version: head, Count: len(p.events), Position: position}
+	return nil
+}
+
+// head returns the version that the stream has for p, after refusing ids that
+// it holds already.
+func (d *driver) head(p *pending) (int64, error) {
+	c := &d.commit
+	d.mu.RLock()
+	for p.generation != d.generation {
+		p.generation = d.generation
+		d.mu.RUnlock()
+		if err := d.readSealed(p); err != nil {
+			return 0, err
+		}
+		d.mu.RLock()
+	}
+	head := p.sealedVersion
+	var inMemory [][]int64
+	for _, t := range [...]*tail{d.frozen, d.active} {
+		if t == nil || t.streams[p.stream] == nil {
+			continue
+		}
+		head = t.streams[p.stream].version()
+		for i, hash := range p.hashes {
+			if addresses := t.idAddresses(hash); addresses != nil {
+				if inMemory == nil {
+					inMemory = make([][]int64, len(p.hashes))
+				}
+				inMemory[i] = append(inMemory[i], addresses...)
+			}
+		}
+	}
+	d.mu.RUnlock()
+	if batched, ok := c.heads[p.stream]; ok {
+		head = batched
+	}
+	if head == 0 {
+		return 0, nil
+	}
+	for i := range p.events {
+		id := p.events[i].ID
+		version, known := c.ids[idKey{p.stream, id}]
+		for _, lists := range [...][][]int64{p.sealedIDs, inMemory} {
+			if len(lists) == 0 || known {
+				continue
+			}
+			var err error
+			if version, known, err = d.holdsID(lists[i], p.stream, id); err != nil {
+				return 0, err
+			}
+		}
+		if known {
+			return 0, &annals.DuplicateError{Stream: p.stream, ID: id, Version: version}
+		}
+	}
+	return head, nil
+}
+
+// holdsID looks for an id of a stream at addresses with its hash.
+func (d *driver) holdsID(addresses []int64, stream, id string) (int64, bool, error) {
+	for _, address := range addresses {
+		h, b, err := d.log.record(address)
+		if err != nil {
+			return 0, false, err
+		}
+		if string(b.bytes(b.id)) == id && string(b.bytes(b.stream)) == stream {
+			return h.version, true, nil
+		}
+	}
+	return 0, false, nil
+}
+
+// write makes the batch durable. An error that matches ErrUnknownOutcome means
+// that its bytes may become part of the log after a restart.
+func (d *driver) write(start int64) error {
+	c := &d.commit
+	offset := start - c.active.base
+	if _, err := c.active.file.WriteAt(c.buf, offset); err != nil {
+		if undo := d.unwrite(offset); undo != nil {
+			return d.fail(errors.Join(err, undo))
+		}
+		return storeErr(d.dir, "writing the log", err)
+	}
+	if err := c.active.file.SyncData(); err != nil {
+		// After a failed sync the kernel may drop the pages and report the
+		// next sync as good: nothing written here can be trusted any more.
+		return d.fail(err)
+	}
+	_, _ = c.digest.Write(c.buf) // never fails
+	return nil
+}
+
+// unwrite clears a batch that was written in part, so that it can't come back.
+func (d *driver) unwrite(offset int64) error {
+	c := &d.commit
+	if _, err := c.active.file.WriteAt(make([]byte, len(c.buf)), offset); err != nil {
+		return err
+	}
+	return c.active.file.SyncData()
+}
+
+// fail stops all appending until the store is opened again.
+func (d *driver) fail(cause error) error {
+	d.commit.failed = &annals.Error{
+		Code: annals.CodeUnavailable, Err: cause,
+		Message: "the log in " + d.dir + " could not be written",
+		Hint:    "nothing acknowledged is lost; check the disk, then start again",
+	}
+	d.logger.Error("the log could not be written; appends are refused until the store is opened again", "dir", d.dir, "error", cause)
+	return &annals.Error{
+		Code: annals.CodeUnknownOutcome, Err: cause,
+		Message: "the log in " + d.dir + " could not be written, so it is unknown whether these events are stored",
+		Hint:    "check the disk, start again, and append the same events with the same ids",
+	}
+}

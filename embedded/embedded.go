@@ -1,0 +1,336 @@
+package embedded
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	iofs "io/fs"
+	"log/slog"
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/eb901187/annals"
+)
+
+// Options changes how a store is opened; nil means the defaults.
+type Options struct {
+	// FS is the file system; the machine's by default. Tests use one that can
+	// crash.
+	FS vfs.FS
+	// Logger gets what goes wrong behind the scenes; slog.Default by default.
+	Logger *slog.Logger
+	// Store is passed to annals.New.
+	Store *annals.Options
+	// Progress, if set, is told how far building the index has come, in events.
+	Progress func(events int64)
+	// MustExist refuses to make a store where there is none.
+	MustExist bool
+
+	sealEvery  int   // events in a tail; defaultSealEvery by default
+	hashBudget int64 // bytes of sealed segments that Open checks; defaultHashBudget by default
+}
+
+const (
+	defaultSealEvery  = 128 << 10
+	defaultHashBudget = 1 << 30
+)
+
+const (
+	formatFile = "FORMAT"
+	lockFile   = "LOCK"
+	logDir     = "log"
+	indexDir   = "index"
+)
+
+// storeFormat is what FORMAT holds.
+type storeFormat struct {
+	Format  string `json:"format"`
+	Version int    `json:"version"`
+}
+
+var currentFormat = storeFormat{Format: "annals-embedded", Version: 1}
+
+// Open opens the store in dir, making it if there is none. One process has it
+// open at a time: another gets ErrInUse. After a crash it finds the end of the
+// log, drops what was never acknowledged, and reads the newest events into the
+// index again; a missing index is built from the log.
+//
+// Damage refuses to open with ErrDamaged and its place: in the newest segments
+// up to 1 GiB at once, in older ones when they are read. Verify looks at all.
+func Open(dir string, opts *Options) (*annals.Store, error) {
+	d, err := open(dir, opts)
+	if err != nil {
+		return nil, err
+	}
+	var store *annals.Options
+	if opts != nil {
+		store = opts.Store
+	}
+	return annals.New(d, store), nil
+}
+
+func (o *Options) orDefaults() Options {
+	var out Options
+	if o != nil {
+		out = *o
+	}
+	if out.FS == nil {
+		out.FS = vfs.Default
+	}
+	if out.Logger == nil {
+		out.Logger = slog.Default()
+	}
+	if out.Progress == nil {
+		out.Progress = func(int64) {}
+	}
+	if out.sealEvery == 0 {
+		out.sealEvery = defaultSealEvery
+	}
+	if out.hashBudget == 0 {
+		out.hashBudget = defaultHashBudget
+	}
+	return out
+}
+
+func open(dir string, options *Options) (*driver, error) {
+	opts := options.orDefaults()
+	lock, err := lockDir(dir, opts)
+	if err != nil {
+		return nil, storeErr(dir, "opening the store", err)
+	}
+	d := &driver{
+		fs: opts.FS, dir: dir, logger: opts.Logger, lock: lock, sealEvery: opts.sealEvery,
+		arrived: make(chan struct{}), closing: make(chan struct{}),
+	}
+	if err := d.load(opts); err != nil {
+		closers := []io.Closer{lock}
+		if d.index != nil {
+			closers = append(closers, d.index.db)
+		}
+		for _, c := range closers {
+			err = errors.Join(err, c.Close())
+		}
+		if d.log != nil {
+			err = errors.Join(err, d.log.close())
+		}
+		return nil, storeErr(dir, "opening the store", err)
+	}
+	return d, nil
+}
+
+// lockDir makes dir if it may, checks its format and locks it.
+func lockDir(dir string, opts Options) (io.Closer, error) {
+	fs := opts.FS
+	_, err := fs.Stat(fs.PathJoin(dir, formatFile))
+	isNew := errors.Is(err, iofs.ErrNotExist)
+	switch {
+	case err != nil && !isNew:
+		return nil, err
+	case isNew && opts.MustExist:
+		return nil, &annals.Error{
+			Code: annals.CodeNotFound, Message: "there is no store in " + dir,
+			Hint: "name one with --store; annals append, ingest and serve make a new one",
+		}
+	case isNew:
+		if err := checkEmpty(fs, dir); err != nil {
+			return nil, err
+		}
+		if err := fs.MkdirAll(fs.PathJoin(dir, logDir), 0o755); err != nil {
+			return nil, err
+		}
+	}
+	lock, err := fs.Lock(fs.PathJoin(dir, lockFile))
+	if err != nil {
+		return nil, &annals.Error{
+			Code: annals.CodeInUse, Err: err,
+			Message: "another process has the store in " + dir + " open",
+			Hint:    "stop it, or talk to it: if it is annals serve, use --store http://127.0.0.1:4000",
+		}
+	}
+	if isNew {
+		err = writeFormat(fs, dir)
+	} else {
+		err = checkFormat(fs, dir)
+	}
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return lock, nil
+}
+
+// checkEmpty keeps a store out of a directory that holds something else.
+func checkEmpty(fs vfs.FS, dir string) error {
+	names, err := fs.List(dir)
+	if err != nil {
+		return ignoreMissing(err)
+	}
+	for _, name := range names {
+		if name != lockFile && name != logDir && !strings.HasPrefix(name, formatFile) {
+			return &annals.Error{
+				Code:    annals.CodeInvalid,
+				Message: fmt.Sprintf("%s holds other files (%s) and no store", dir, name),
+				Hint:    "choose an empty or a new directory",
+			}
+		}
+	}
+	return nil
+}
+
+func writeFormat(fs vfs.FS, dir string) error {
+	text, err := json.Marshal(currentFormat)
+	if err != nil {
+		return err
+	}
+	name := fs.PathJoin(dir, formatFile)
+	if err := writeFile(fs, name+".new", append(text, '\n')); err != nil {
+		return err
+	}
+	if err := fs.Rename(name+".new", name); err != nil {
+		return err
+	}
+	if err := syncDir(fs, dir); err != nil {
+		return err
+	}
+	return syncDir(fs, fs.PathDir(dir))
+}
+
+func writeFile(fs vfs.FS, name string, text []byte) error {
+	file, err := fs.Create(name, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(text)
+	return errors.Join(err, file.Sync(), file.Close())
+}
+
+func checkFormat(fs vfs.FS, dir string) error {
+	name := fs.PathJoin(dir, formatFile)
+	file, err := fs.Open(name)
+	if err != nil {
+		return err
+	}
+	text, err := io.ReadAll(file)
+	if err = errors.Join(err, file.Close()); err != nil {
+		return err
+	}
+	var f storeFormat
+	if json.Unmarshal(text, &f) != nil || f.Format != currentFormat.Format {
+		return damaged(name, 0, "this is not the format file of a store")
+	}
+	if f.Version != currentFormat.Version {
+		return &annals.Error{
+			Code:    annals.CodeInvalid,
+			Message: fmt.Sprintf("the store in %s has format version %d, this program knows %d", dir, f.Version, currentFormat.Version),
+			Hint:    "use the version of annals that made it",
+		}
+	}
+	return nil
+}
+
+// load opens log and index and brings the index up to the log's end.
+func (d *driver) load(opts Options) (err error) {
+	path := d.fs.PathJoin(d.dir, logDir)
+	if err := removeUnfinished(d.fs, path); err != nil {
+		return err
+	}
+	if d.log, err = openLog(d.fs, path); err != nil {
+		return err
+	}
+	r, err := recoverLog(d.log, opts.hashBudget)
+	if err != nil {
+		return err
+	}
+	d.end = r.logEnd
+	d.commit.active, d.commit.digest, d.commit.end = r.active, r.digest, r.logEnd
+	d.commit.heads, d.commit.ids = map[string]int64{}, map[idKey]int64{}
+	d.commit.idle.L = &d.commit.mu
+
+	path = d.fs.PathJoin(d.dir, indexDir)
+	if err := d.fs.MkdirAll(path, 0o755); err != nil {
+		return err
+	}
+	if err := removeUnfinished(d.fs, path); err != nil {
+		return err
+	}
+	if d.index, err = openIndex(d.fs, path, d.logger); err != nil {
+		return damagedIndex(path, "the index can't be opened", err)
+	}
+	return d.catchUp(opts.Progress)
+}
+
+// catchUp reads the events behind the index's end into memory, and seals them
+// where they are many.
+func (d *driver) catchUp(progress func(int64)) error {
+	sealed, err := d.index.sealed()
+	if err != nil {
+		return err
+	}
+	if sealed.position > d.end.position {
+		return damagedIndex(d.index.dir, fmt.Sprintf("the index knows %d events, the log holds %d", sealed.position, d.end.position), nil)
+	}
+	if sealed.address == 0 {
+		sealed.address = prologueSize
+	}
+	d.active = newTail(sealed)
+	var intern = interner{}
+	for p, err := range d.log.scan(sealed.address, d.end.address, sealed.position+1) {
+		if err != nil {
+			return err
+		}
+		d.active.add(intern.entry(&p))
+		if len(d.active.addresses) < d.sealEvery {
+			continue
+		}
+		end := logEnd{p.address + p.size(), p.position}
+		if err := d.index.seal(d.active, end); err != nil {
+			return err
+		}
+		d.active = newTail(end)
+		progress(end.position)
+	}
+	progress(d.end.position)
+	return nil
+}
+
+// An interner keeps one string of equal names.
+type interner map[string]string
+
+func (in interner) get(b []byte) string {
+	if s, ok := in[string(b)]; ok {
+		return s
+	}
+	const enough = 1 << 16
+	if len(in) > enough {
+		clear(in)
+	}
+	s := string(b)
+	in[s] = s
+	return s
+}
+
+func (in interner) entry(p *placed) entry {
+	stream := in.get(p.bytes(p.stream))
+	return entry{
+		stream: stream, typ: in.get(p.bytes(p.typ)), source: in.get(p.bytes(p.source)),
+		correlation: in.get(p.bytes(p.correlation)),
+		id:          idHash(stream, string(p.bytes(p.id))), version: p.version, address: p.address,
+	}
+}
+
+// removeUnfinished removes files that a crash left half made.
+func removeUnfinished(fs vfs.FS, dir string) error {
+	names, err := fs.List(dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if strings.HasSuffix(name, ".new") || strings.HasPrefix(name, "sealing-") {
+			if err := fs.Remove(fs.PathJoin(dir, name)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

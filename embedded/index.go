@@ -1,0 +1,257 @@
+package embedded
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/objstorage/objstorageprovider"
+	"github.com/cockroachdb/pebble/v2/sstable"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// The index on disk is a Pebble store that only ever ingests sorted tables, one
+// for each sealed tail. Names hold no zero byte, which ends them in keys:
+//
+//	'm'                              sealed address and position
+//	'h' stream                       the stream's version
+//	's' stream 0 first version       chunk of addresses
+//	'p' first position               chunk of addresses
+//	't' type 0 first address         chunk of addresses
+//	'o' source 0 first address       chunk of addresses
+//	'c' correlation 0 first address  chunk of addresses
+//	'i' hash of stream and id        addresses of 8 bytes, merged by appending
+type indexKind byte
+
+const (
+	byStream      indexKind = 's'
+	byPosition    indexKind = 'p'
+	byType        indexKind = 't'
+	bySource      indexKind = 'o'
+	byCorrelation indexKind = 'c'
+	byID          indexKind = 'i'
+	streamHead    indexKind = 'h'
+	sealedMark    indexKind = 'm'
+)
+
+const (
+	indexCacheBytes  = 64 << 20
+	filterBitsPerKey = 10
+)
+
+type index struct {
+	fs  vfs.FS
+	dir string
+	db  *pebble.DB
+}
+
+func openIndex(fs vfs.FS, dir string, logger *slog.Logger) (*index, error) {
+	cache := pebble.NewCache(indexCacheBytes)
+	defer cache.Unref()
+	opts := &pebble.Options{
+		FS: fs, Cache: cache, DisableWAL: true, Logger: pebbleLogger{logger, dir},
+		FormatMajorVersion: pebble.FormatMinSupported,
+	}
+	for i := range opts.Levels {
+		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(filterBitsPerKey)
+	}
+	db, err := pebble.Open(dir, opts)
+	if err != nil {
+		return nil, err
+	}
+	return &index{fs, dir, db}, nil
+}
+
+// pebbleLogger passes on what asks for a person. Pebble calls Fatalf where it
+// can't go on, for example when it can't write its manifest; the log, which is
+// the truth, is not concerned, and the index is complete again after a restart.
+type pebbleLogger struct {
+	log *slog.Logger
+	dir string
+}
+
+func (pebbleLogger) Infof(string, ...any) {}
+func (l pebbleLogger) Errorf(format string, args ...any) {
+	l.log.Error("index: "+fmt.Sprintf(format, args...), "dir", l.dir)
+}
+func (l pebbleLogger) Fatalf(format string, args ...any) {
+	panic(fmt.Sprintf("annals: index in %s: %s: no event is lost; mend the cause and start again", l.dir, fmt.Sprintf(format, args...)))
+}
+
+func nameKey(kind indexKind, name string) []byte {
+	b := make([]byte, 0, 1+len(name)+9)
+	return append(append(b, byte(kind)), name...)
+}
+
+func chunkKey(kind indexKind, name string, ordinal int64) []byte {
+	b := nameKey(kind, name)
+	if kind != byPosition && kind != byID {
+		b = append(b, 0)
+	}
+	return binary.BigEndian.AppendUint64(b, uint64(ordinal))
+}
+
+func keyOrdinal(key []byte) int64 {
+	return int64(binary.BigEndian.Uint64(key[len(key)-8:]))
+}
+
+// sealed returns the end of the log that the index covers.
+func (x *index) sealed() (logEnd, error) {
+	value, err := x.get([]byte{byte(sealedMark)})
+	if err != nil || value == nil {
+		return logEnd{}, err
+	}
+	if len(value) != 16 {
+		return logEnd{}, damagedIndex(x.dir, "its mark is damaged", nil)
+	}
+	return logEnd{int64(binary.BigEndian.Uint64(value)), int64(binary.BigEndian.Uint64(value[8:]))}, nil
+}
+
+// get returns a copy of a value, nil if there is none.
+func (x *index) get(key []byte) ([]byte, error) {
+	value, closer, err := x.db.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, x.err(err)
+	}
+	value = slices.Clone(value)
+	return value, closer.Close()
+}
+
+// version returns the stream's version as sealed, 0 if it has none.
+func (x *index) version(stream string) (int64, error) {
+	value, err := x.get(nameKey(streamHead, stream))
+	if err != nil || value == nil {
+		return 0, err
+	}
+	version, n := binary.Uvarint(value)
+	if n <= 0 {
+		return 0, damagedIndex(x.dir, "the version of stream "+stream+" is damaged", nil)
+	}
+	return int64(version), nil
+}
+
+// idAddresses returns where the log may hold an id with this hash.
+func (x *index) idAddresses(hash uint64) ([]int64, error) {
+	value, err := x.get(chunkKey(byID, "", int64(hash)))
+	if err != nil {
+		return nil, err
+	}
+	addresses := make([]int64, 0, len(value)/8)
+	for ; len(value) >= 8; value = value[8:] {
+		addresses = append(addresses, int64(binary.BigEndian.Uint64(value)))
+	}
+	return addresses, nil
+}
+
+// chunks iterates over the chunks of a list.
+func (x *index) chunks(kind indexKind, name string) (*pebble.Iterator, error) {
+	lower := nameKey(kind, name)
+	if kind != byPosition {
+		lower = append(lower, 0)
+	}
+	upper := slices.Clone(lower)
+	upper[len(upper)-1]++
+	it, err := x.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+	return it, x.err(err)
+}
+
+func (x *index) err(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, pebble.ErrCorruption):
+		return damagedIndex(x.dir, "the index is damaged", err)
+	}
+	return storeErr(x.dir, "reading the index", err)
+}
+
+// seal writes a tail as one sorted table and takes it in, together with the
+// mark, in one step.
+func (x *index) seal(t *tail, end logEnd) error {
+	name := x.fs.PathJoin(x.dir, fmt.Sprintf("sealing-%016x.sst", t.start))
+	file, err := x.fs.Create(name, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	w := &tableWriter{w: sstable.NewWriter(
+		objstorageprovider.NewFileWritable(file),
+		(&pebble.Options{}).MakeWriterOptions(0, x.db.TableFormat()),
+	)}
+	w.tail(t, end)
+	err = errors.Join(w.err, w.w.Close())
+	if err == nil {
+		err = x.db.Ingest(context.Background(), []string{name})
+	}
+	if err != nil {
+		return errors.Join(err, ignoreMissing(x.fs.Remove(name)))
+	}
+	return nil
+}
+
+// tableWriter writes a tail's keys in order and keeps the first error.
+type tableWriter struct {
+	w   *sstable.Writer
+	buf []byte
+	err error
+}
+
+func (w *tableWriter) tail(t *tail, end logEnd) {
+	w.lists(byCorrelation, t.requests)
+	streams := slices.Sorted(maps.Keys(t.streams))
+	for _, name := range streams {
+		w.set(nameKey(streamHead, name), binary.AppendUvarint(nil, uint64(t.streams[name].version())))
+	}
+	w.ids(t)
+	mark := binary.BigEndian.AppendUint64(nil, uint64(end.address))
+	w.set([]byte{byte(sealedMark)}, binary.BigEndian.AppendUint64(mark, uint64(end.position)))
+	w.lists(bySource, t.sources)
+	w.numbered(byPosition, "", t.first, t.addresses)
+	for _, name := range streams {
+		w.numbered(byStream, name, t.streams[name].first, t.streams[name].addresses)
+	}
+	w.lists(byType, t.types)
+}
+
+func (w *tableWriter) set(key, value []byte) {
+	if w.err == nil {
+		w.err = w.w.Set(key, value)
+	}
+}
+
+func (w *tableWriter) lists(kind indexKind, lists map[string][]int64) {
+	for _, name := range slices.Sorted(maps.Keys(lists)) {
+		for chunk := range slices.Chunk(lists[name], chunkLength) {
+			w.buf = appendChunk(w.buf[:0], chunk)
+			w.set(chunkKey(kind, name, chunk[0]), w.buf)
+		}
+	}
+}
+
+func (w *tableWriter) numbered(kind indexKind, name string, first int64, addresses []int64) {
+	for chunk := range slices.Chunk(addresses, chunkLength) {
+		w.buf = appendChunk(w.buf[:0], chunk)
+		w.set(chunkKey(kind, name, first), w.buf)
+		first += int64(len(chunk))
+	}
+}
+
+func (w *tableWriter) ids(t *tail) {
+	for _, hash := range slices.Sorted(maps.Keys(t.ids)) {
+		w.buf = w.buf[:0]
+		for _, address := range t.idAddresses(hash) {
+			w.buf = binary.BigEndian.AppendUint64(w.buf, uint64(address))
+		}
+		if w.err == nil {
+			w.err = w.w.Merge(chunkKey(byID, "", int64(hash)), w.buf)
+		}
+	}
+}

@@ -1,0 +1,243 @@
+package annals
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// A Code names a kind of failure, the same in the library, in HTTP problems
+// and, through CodeInfo.Exit, on the command line. Codes are only ever added.
+type Code string
+
+// The codes, in the order in which they came.
+const (
+	CodeInternal        Code = "internal"
+	CodeUsage           Code = "usage"
+	CodeConflict        Code = "conflict"
+	CodeIDReused        Code = "id_reused"
+	CodeNotFound        Code = "not_found"
+	CodeInvalid         Code = "invalid"
+	CodeInvalidJSON     Code = "invalid_json"
+	CodeTooLarge        Code = "too_large"
+	CodeUnsupportedType Code = "unsupported_media_type"
+	CodeNotAcceptable   Code = "not_acceptable"
+	CodeMethod          Code = "method_not_allowed"
+	CodeUnavailable     Code = "unavailable"
+	CodeClosed          Code = "closed"
+	CodeInUse           Code = "in_use"
+	CodeNoSpace         Code = "no_space"
+	CodeTimeout         Code = "timeout"
+	CodeCanceled        Code = "canceled"
+	CodeDamaged         Code = "damaged"
+	CodeUnknownOutcome  Code = "unknown_outcome"
+)
+
+// CodeInfo says how a code shows at each face of the system.
+type CodeInfo struct {
+	Code      Code
+	Title     string // a short sentence for people
+	Status    int    // HTTP status
+	Exit      int    // exit code of the command line
+	Retryable bool   // whether the same request may succeed later
+}
+
+var codes = []CodeInfo{
+	{CodeInternal, "internal error", 500, 1, false},
+	{CodeUsage, "wrong usage", 400, 2, false},
+	{CodeConflict, "the stream is at another version", 409, 3, false},
+	{CodeIDReused, "the event id is already used in this stream", 409, 3, false},
+	{CodeNotFound, "not found", 404, 4, false},
+	{CodeInvalid, "invalid input", 400, 5, false},
+	{CodeInvalidJSON, "invalid JSON", 400, 5, false},
+	{CodeTooLarge, "too large", 413, 5, false},
+	{CodeUnsupportedType, "unsupported media type", 415, 5, false},
+	{CodeNotAcceptable, "no acceptable media type", 406, 5, false},
+	{CodeMethod, "method not allowed", 405, 5, false},
+	{CodeUnavailable, "the store is unavailable", 503, 6, true},
+	{CodeClosed, "the store is closed", 503, 6, true},
+	{CodeInUse, "the store is in use by another process", 503, 6, true},
+	{CodeNoSpace, "no space left for the store", 507, 6, true},
+	{CodeTimeout, "timed out", 408, 6, true},
+	{CodeCanceled, "canceled", 499, 6, true},
+	{CodeDamaged, "the store is damaged", 500, 1, false},
+	{CodeUnknownOutcome, "unknown whether the events were stored", 504, 7, true},
+}
+
+// Codes lists every code. The list only grows.
+func Codes() []CodeInfo { return append([]CodeInfo(nil), codes...) }
+
+// Info describes c; an unknown code is described as CodeInternal.
+func (c Code) Info() CodeInfo {
+	for _, info := range codes {
+		if info.Code == c {
+			return info
+		}
+	}
+	return codes[0]
+}
+
+type sentinel Code
+
+func (s sentinel) Error() string   { return "annals: " + Code(s).Info().Title }
+func (s sentinel) ErrorCode() Code { return Code(s) }
+
+// What errors.Is finds in the errors of a Store. When appending:
+var (
+	// ErrConflict: the stream is not at the expected version. See ConflictError.
+	ErrConflict error = sentinel(CodeConflict)
+	// ErrIDReused: an event id is taken by another event of the stream. See
+	// DuplicateError.
+	ErrIDReused error = sentinel(CodeIDReused)
+	// ErrInvalid: an argument breaks a rule. See InvalidError.
+	ErrInvalid error = sentinel(CodeInvalid)
+	// ErrInvalidJSON: data or a message is not strict JSON. See JSONError.
+	ErrInvalidJSON error = sentinel(CodeInvalidJSON)
+	// ErrTooLarge: an argument is over a limit. See InvalidError.
+	ErrTooLarge error = sentinel(CodeTooLarge)
+	// ErrNoSpace: the disk is full. Nothing was stored; appends work again once
+	// there is room.
+	ErrNoSpace error = sentinel(CodeNoSpace)
+	// ErrUnknownOutcome: the events may or may not be stored, and looking
+	// failed too. Appending the same events again is safe.
+	ErrUnknownOutcome error = sentinel(CodeUnknownOutcome)
+)
+
+// When opening or using a store:
+var (
+	// ErrInUse: another process has the store open.
+	ErrInUse error = sentinel(CodeInUse)
+	// ErrDamaged: stored bytes are not what was written. The message names the
+	// place; nothing is ever deleted because of it.
+	ErrDamaged error = sentinel(CodeDamaged)
+	// ErrUnavailable: the store can't be reached now.
+	ErrUnavailable error = sentinel(CodeUnavailable)
+	// ErrClosed: the Store was closed.
+	ErrClosed error = sentinel(CodeClosed)
+	// ErrNotFound: what was asked for does not exist.
+	ErrNotFound error = sentinel(CodeNotFound)
+)
+
+// An Error is a failure with its code, what happened, and what to do next.
+// errors.Is matches it with the Err variable of its code, and with its cause.
+type Error struct {
+	Code    Code
+	Message string // what happened, to which stream or file
+	Hint    string // what to do next; may be empty
+	Err     error  // the cause; may be nil
+}
+
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString("annals: ")
+	b.WriteString(e.Message)
+	if e.Err != nil {
+		b.WriteString(": ")
+		b.WriteString(e.Err.Error())
+	}
+	if e.Hint != "" {
+		b.WriteString(" (")
+		b.WriteString(e.Hint)
+		b.WriteString(")")
+	}
+	return b.String()
+}
+
+func (e *Error) Unwrap() error        { return e.Err }
+func (e *Error) Is(target error) bool { return target == error(sentinel(e.Code)) }
+
+// ErrorCode is e.Code, for CodeOf.
+func (e *Error) ErrorCode() Code { return e.Code }
+
+// A ConflictError says that the stream was not at the expected version, so that
+// nothing was stored. Read the stream again from Actual and decide anew.
+type ConflictError struct {
+	Stream   string
+	Expected int64 // what Append was given
+	Actual   int64 // the stream's version; 0 for no stream
+}
+
+func (e *ConflictError) Error() string {
+	expected := fmt.Sprintf("version %d", e.Expected)
+	if e.Expected == NoStream {
+		expected = "no stream"
+	}
+	return fmt.Sprintf("annals: conflict on stream %q: expected %s, it is at version %d", e.Stream, expected, e.Actual)
+}
+
+func (e *ConflictError) Is(target error) bool { return target == ErrConflict }
+
+// ErrorCode is CodeConflict.
+func (e *ConflictError) ErrorCode() Code { return CodeConflict }
+
+// A DuplicateError says that an event id is already in the stream, at Version.
+// A Store returns it only where the stored event differs from the one given,
+// or where only a part of the events was stored before.
+type DuplicateError struct {
+	Stream  string
+	ID      string
+	Version int64 // where the stream holds the id
+}
+
+func (e *DuplicateError) Error() string {
+	return fmt.Sprintf("annals: stream %q already holds another event or commit with id %q, at version %d", e.Stream, e.ID, e.Version)
+}
+
+func (e *DuplicateError) Is(target error) bool { return target == ErrIDReused }
+
+// ErrorCode is CodeIDReused.
+func (e *DuplicateError) ErrorCode() Code { return CodeIDReused }
+
+// A Violation is one broken rule: where, and what the rule says.
+type Violation struct {
+	Field   string `json:"field"`   // for example "events[2].type"
+	Message string `json:"message"` // for example "must not be empty"
+}
+
+// An InvalidError lists every rule that an argument breaks. It matches
+// ErrInvalid, or ErrTooLarge or ErrInvalidJSON by its Code.
+type InvalidError struct {
+	Code       Code
+	Violations []Violation
+}
+
+func (e *InvalidError) Error() string {
+	parts := make([]string, len(e.Violations))
+	for i, v := range e.Violations {
+		parts[i] = v.Field + " " + v.Message
+	}
+	return "annals: invalid: " + strings.Join(parts, "; ")
+}
+
+func (e *InvalidError) Is(target error) bool { return target == error(sentinel(e.ErrorCode())) }
+
+// ErrorCode is e.Code, or CodeInvalid where that is empty.
+func (e *InvalidError) ErrorCode() Code {
+	if e.Code == "" {
+		return CodeInvalid
+	}
+	return e.Code
+}
+
+// Invalid makes an InvalidError of one violation.
+func Invalid(field, format string, args ...any) error {
+	return &InvalidError{Violations: []Violation{{field, fmt.Sprintf(format, args...)}}}
+}
+
+// CodeOf finds the code of err: CodeCanceled and CodeTimeout for those of a
+// context, CodeInternal for an error of unknown kind, empty for nil.
+func CodeOf(err error) Code {
+	var coded interface{ ErrorCode() Code }
+	switch {
+	case err == nil:
+		return ""
+	case errors.As(err, &coded):
+		return coded.ErrorCode()
+	case errors.Is(err, context.Canceled):
+		return CodeCanceled
+	case errors.Is(err, context.DeadlineExceeded):
+		return CodeTimeout
+	}
+	return CodeInternal
+}
