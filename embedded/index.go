@@ -49,6 +49,8 @@ type index struct {
 	fs  vfs.FS
 	dir string
 	db  *pebble.DB
+	// table is how sealed tails are written.
+	table sstable.WriterOptions
 }
 
 func openIndex(fs vfs.FS, dir string, logger *slog.Logger) (*index, error) {
@@ -61,11 +63,12 @@ func openIndex(fs vfs.FS, dir string, logger *slog.Logger) (*index, error) {
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(filterBitsPerKey)
 	}
+	opts.EnsureDefaults()
 	db, err := pebble.Open(dir, opts)
 	if err != nil {
 		return nil, err
 	}
-	return &index{fs, dir, db}, nil
+	return &index{fs, dir, db, opts.MakeWriterOptions(0, db.TableFormat())}, nil
 }
 
 // pebbleLogger passes on what asks for a person. Pebble calls Fatalf where it
@@ -182,10 +185,7 @@ func (x *index) seal(t *tail, end logEnd) error {
 	if err != nil {
 		return err
 	}
-	w := &tableWriter{w: sstable.NewWriter(
-		objstorageprovider.NewFileWritable(file),
-		(&pebble.Options{}).MakeWriterOptions(0, x.db.TableFormat()),
-	)}
+	w := &tableWriter{w: sstable.NewWriter(objstorageprovider.NewFileWritable(file), x.table)}
 	w.tail(t, end)
 	err = errors.Join(w.err, w.w.Close())
 	if err == nil {

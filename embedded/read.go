@@ -299,11 +299,11 @@ func (d *driver) reversed(first, last int64) iter.Seq2[placed, error] {
 
 // A matcher checks a record against a query without copying it.
 type matcher struct {
-	types, sources     map[string]bool
-	correlation        string
-	prefix             string
-	since, before      time.Time
-	timed              bool
+	types, sources map[string]bool
+	correlation    string
+	prefix         string
+	since, before  time.Time
+	timed          bool
 }
 
 func newMatcher(q annals.Query) *matcher {

@@ -118,12 +118,12 @@ func finishRecord(b []byte, position, version, batch int64) int64 {
 
 // A body is a view of a record's body: nothing is copied until event.
 type body struct {
-	raw                            []byte
-	stream, id, typ, source        span
+	raw                                 []byte
+	stream, id, typ, source             span
 	correlation, causation, contentType span
-	attributes                     int // offset of the first attribute
-	attributeCount                 uint64
-	data                           int // offset of the data
+	attributes                          int // offset of the first attribute
+	attributeCount                      uint64
+	data                                int // offset of the data
 }
 
 type span struct{ from, to int }
