@@ -232,12 +232,24 @@ func (s *jsonScanner) newKey(base int, many map[string]struct{}, key []byte) (ma
 	return many, true
 }
 
+// plain are the bytes that stand for themselves in a string.
+var plain = func() (set [256]bool) {
+	for c := range set {
+		set[c] = c >= 0x20 && c != '"' && c != '\\'
+	}
+	return set
+}()
+
 // str reads a string and returns what stands between its quotes.
 func (s *jsonScanner) str() (raw []byte, escaped, ok bool) {
 	s.at++
 	start := s.at
 	for s.at < len(s.text) {
-		switch c := s.text[s.at]; {
+		for s.at < len(s.text) && plain[s.text[s.at]] {
+			s.at++
+		}
+		switch c := s.peek(); {
+		case s.at == len(s.text):
 		case c == '"':
 			s.at++
 			return s.text[start : s.at-1], escaped, true
@@ -246,10 +258,8 @@ func (s *jsonScanner) str() (raw []byte, escaped, ok bool) {
 			if !s.escape() {
 				return nil, false, false
 			}
-		case c < 0x20:
-			return nil, false, s.fail("control character in a string")
 		default:
-			s.at++
+			return nil, false, s.fail("control character in a string")
 		}
 	}
 	return nil, false, s.fail("string without an end")

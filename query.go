@@ -44,16 +44,16 @@ func (q Query) Match(e *Event) bool {
 func (q Query) check() error {
 	var v violations
 	for _, t := range q.Types {
-		v.name("types", t, MaxTypeBytes, typeRune)
+		v.name("", "types", t, MaxTypeBytes, typeRune)
 	}
 	for _, s := range q.Sources {
-		v.name("sources", s, MaxSourceBytes, sourceRune)
+		v.name("", "sources", s, MaxSourceBytes, sourceRune)
 	}
 	if q.Correlation != "" {
-		v.name("correlation", q.Correlation, MaxIDBytes, printable)
+		v.name("", "correlation", q.Correlation, MaxIDBytes, printable)
 	}
 	if q.Prefix != "" {
-		v.name("prefix", q.Prefix, MaxStreamBytes, streamRune)
+		v.name("", "prefix", q.Prefix, MaxStreamBytes, streamRune)
 	}
 	v.when(q.After < 0, "after", "must be 0 or a position")
 	v.when(q.Until < 0, "until", "must be 0 or a position")

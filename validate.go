@@ -21,7 +21,7 @@ const (
 	MaxAttributeName    = 32   // letters of an attribute's name
 	MaxDataBytes        = 1 << 20
 	MaxCommitEvents     = 1000
-	MaxCommitBytes      = 4 << 20 // data of all events of a commit
+	MaxCommitBytes      = 4 << 20 // all events of a commit, with every field
 	maxContentTypeBytes = 256
 )
 
@@ -79,7 +79,30 @@ func (v *violations) err() error {
 	return &InvalidError{Code: v.code, Violations: v.list}
 }
 
-func (v *violations) name(field, s string, limit int, ok func(rune) bool) {
+// name checks s, of the member called member in field, which may be empty.
+func (v *violations) name(field, member, s string, limit int, ok func(rune) bool) {
+	if nameFits(s, limit, ok) {
+		return
+	}
+	if field != "" {
+		member = field + "." + member
+	}
+	v.badName(member, s, limit, ok)
+}
+
+func nameFits(s string, limit int, ok func(rune) bool) bool {
+	if s == "" || len(s) > limit || s[0] == ' ' || s[len(s)-1] == ' ' {
+		return false
+	}
+	for _, r := range s {
+		if !ok(r) || r == utf8.RuneError {
+			return false
+		}
+	}
+	return true
+}
+
+func (v *violations) badName(field, s string, limit int, ok func(rune) bool) {
 	switch {
 	case s == "":
 		v.add(CodeInvalid, field, "must not be empty")
@@ -87,7 +110,7 @@ func (v *violations) name(field, s string, limit int, ok func(rune) bool) {
 		v.add(CodeTooLarge, field, "is %d bytes long, the limit is %d", len(s), limit)
 	default:
 		for _, r := range s {
-			if r == utf8.RuneError && !utf8.ValidString(s) {
+			if r == utf8.RuneError {
 				v.add(CodeInvalid, field, "is not valid UTF-8")
 				return
 			}
@@ -96,15 +119,13 @@ func (v *violations) name(field, s string, limit int, ok func(rune) bool) {
 				return
 			}
 		}
-		if s[0] == ' ' || s[len(s)-1] == ' ' {
-			v.add(CodeInvalid, field, "must not start or end in a space")
-		}
+		v.add(CodeInvalid, field, "must not start or end in a space")
 	}
 }
 
 func (v *violations) stream(field, s string) {
 	before := len(v.list)
-	v.name(field, s, MaxStreamBytes, streamRune)
+	v.name("", field, s, MaxStreamBytes, streamRune)
 	if len(v.list) > before || !strings.ContainsAny(s, "/.") {
 		return
 	}
@@ -117,19 +138,23 @@ func (v *violations) stream(field, s string) {
 }
 
 func (v *violations) event(field string, e *Event) {
-	v.name(field+".id", e.ID, MaxIDBytes, printable)
-	v.name(field+".type", e.Type, MaxTypeBytes, typeRune)
-	v.name(field+".source", e.Source, MaxSourceBytes, sourceRune)
+	v.name(field, "id", e.ID, MaxIDBytes, printable)
+	v.name(field, "type", e.Type, MaxTypeBytes, typeRune)
+	v.name(field, "source", e.Source, MaxSourceBytes, sourceRune)
 	if e.Correlation != "" {
-		v.name(field+".correlation", e.Correlation, MaxIDBytes, printable)
+		v.name(field, "correlation", e.Correlation, MaxIDBytes, printable)
 	}
 	if e.Causation != "" {
 		if _, _, err := ParseCausation(e.Causation); err != nil {
 			v.when(true, field+".causation", "must be stream@version, for example order-7@3")
 		}
 	}
-	v.when(e.Time.Before(minTime) || !e.Time.Before(maxTime), field+".time", "must be within the years 1 to 9999")
-	v.attributes(field+".attributes", e.Attributes)
+	if e.Time.Before(minTime) || !e.Time.Before(maxTime) {
+		v.add(CodeInvalid, field+".time", "must be within the years 1 to 9999")
+	}
+	if len(e.Attributes) > 0 {
+		v.attributes(field+".attributes", e.Attributes)
+	}
 	v.data(field, e)
 }
 
@@ -195,14 +220,22 @@ func commitErr(stream string, expected int64, events []Event) error {
 	}
 	total := 0
 	for i := range events {
-		total += len(events[i].Data)
+		total += events[i].size()
 		v.event(eventField(i, len(events)), &events[i])
 	}
 	if total > MaxCommitBytes {
-		v.add(CodeTooLarge, "events", "hold %d bytes of data, the limit of a commit is %d", total, MaxCommitBytes)
+		v.add(CodeTooLarge, "events", "hold %d bytes, the limit of a commit is %d", total, MaxCommitBytes)
 	}
 	v.repeatedIDs(events)
 	return v.err()
+}
+
+func (e *Event) size() int {
+	n := len(e.ID) + len(e.Type) + len(e.Source) + len(e.Correlation) + len(e.Causation) + len(e.ContentType) + len(e.Data)
+	for name, value := range e.Attributes {
+		n += len(name) + len(value)
+	}
+	return n
 }
 
 func eventField(i, n int) string {
@@ -226,12 +259,25 @@ func (v *violations) repeatedIDs(events []Event) {
 	}
 }
 
-func letterOrDigit(r rune) bool {
-	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
+// An alphabet is a set of ASCII characters.
+type alphabet [2]uint64
+
+func newAlphabet(others string) (a alphabet) {
+	for _, c := range "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789" + others {
+		a[c/64] |= 1 << (c % 64)
+	}
+	return a
 }
 
-func streamRune(r rune) bool { return letterOrDigit(r) || strings.ContainsRune("-_.:/@+=~$", r) }
-func typeRune(r rune) bool   { return letterOrDigit(r) || strings.ContainsRune("-_.:/@+", r) }
+func (a *alphabet) has(r rune) bool { return uint32(r) < 128 && a[r/64]&(1<<(r%64)) != 0 }
+
+var (
+	streamAlphabet = newAlphabet("-_.:/@+=~$")
+	typeAlphabet   = newAlphabet("-_.:/@+")
+)
+
+func streamRune(r rune) bool { return streamAlphabet.has(r) }
+func typeRune(r rune) bool   { return typeAlphabet.has(r) }
 func printable(r rune) bool  { return 0x20 <= r && r < 0x7f || r > 0x7f && unicode.IsPrint(r) }
 
 // sourceRune leaves out the comma, which separates sources in queries.

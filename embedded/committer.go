@@ -112,21 +112,30 @@ func (d *driver) prepare(p *pending, stream string, expected int64, events []ann
 		p.hashes = append(p.hashes, idHash(stream, events[i].ID))
 		p.records = appendRecord(p.records, stream, &events[i], i, len(events))
 	}
-	d.mu.RLock()
-	p.generation = d.generation
-	s, known := d.active.streams[stream]
-	d.mu.RUnlock()
-	if known && s.first == 1 {
-		return nil
-	}
 	return d.readSealed(p)
 }
 
+// readSealed learns what the index on disk says of p's stream and ids, and less
+// where memory says it too: a tail that holds the stream knows its version.
 func (d *driver) readSealed(p *pending) (err error) {
-	if p.sealedVersion, err = d.index.version(p.stream); err != nil || p.sealedVersion == 0 {
+	d.mu.RLock()
+	p.generation = d.generation
+	first := int64(0) // version of the stream's first event in memory
+	for _, t := range [...]*tail{d.active, d.frozen} {
+		if t != nil && t.streams[p.stream] != nil {
+			first = t.streams[p.stream].first
+		}
+	}
+	d.mu.RUnlock()
+	p.sealedIDs = p.sealedIDs[:0]
+	if first == 0 {
+		first, err = d.index.version(p.stream)
+		p.sealedVersion = first
+		first++
+	}
+	if err != nil || first == 1 {
 		return err
 	}
-	p.sealedIDs = p.sealedIDs[:0]
 	for _, hash := range p.hashes {
 		addresses, err := d.index.idAddresses(hash)
 		if err != nil {
@@ -275,7 +284,6 @@ func (d *driver) head(p *pending) (int64, error) {
 	c := &d.commit
 	d.mu.RLock()
 	for p.generation != d.generation {
-		p.generation = d.generation
 		d.mu.RUnlock()
 		if err := d.readSealed(p); err != nil {
 			return 0, err

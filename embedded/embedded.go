@@ -117,6 +117,11 @@ func open(dir string, options *Options) (*driver, error) {
 		}
 		return nil, storeErr(dir, "opening the store", err)
 	}
+	d.background.Go(func() {
+		if err := d.index.fillFilter(d.closing); err != nil {
+			d.logger.Error("the filter over ids could not be filled; appends look up every id", "dir", dir, "error", err)
+		}
+	})
 	return d, nil
 }
 

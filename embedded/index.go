@@ -51,6 +51,7 @@ type index struct {
 	db  *pebble.DB
 	// table is how sealed tails are written.
 	table sstable.WriterOptions
+	ids   *idFilter
 }
 
 func openIndex(fs vfs.FS, dir string, logger *slog.Logger) (*index, error) {
@@ -62,13 +63,15 @@ func openIndex(fs vfs.FS, dir string, logger *slog.Logger) (*index, error) {
 	}
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(filterBitsPerKey)
+		// Chunks are packed and hashes random: compressing them gains little.
+		opts.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }
 	}
 	opts.EnsureDefaults()
 	db, err := pebble.Open(dir, opts)
 	if err != nil {
 		return nil, err
 	}
-	return &index{fs, dir, db, opts.MakeWriterOptions(0, db.TableFormat())}, nil
+	return &index{fs, dir, db, opts.MakeWriterOptions(0, db.TableFormat()), newIDFilter()}, nil
 }
 
 // pebbleLogger passes on what asks for a person. Pebble calls Fatalf where it
@@ -144,6 +147,9 @@ func (x *index) version(stream string) (int64, error) {
 
 // idAddresses returns where the log may hold an id with this hash.
 func (x *index) idAddresses(hash uint64) ([]int64, error) {
+	if !x.ids.mayHold(hash) {
+		return nil, nil
+	}
 	value, err := x.get(chunkKey(byID, "", int64(hash)))
 	if err != nil {
 		return nil, err
@@ -194,6 +200,30 @@ func (x *index) seal(t *tail, end logEnd) error {
 	if err != nil {
 		return errors.Join(err, ignoreMissing(x.fs.Remove(name)))
 	}
+	for hash := range t.ids {
+		x.ids.add(hash)
+	}
+	return nil
+}
+
+// fillFilter adds the ids that the index holds to its filter, until stop closes.
+func (x *index) fillFilter(stop <-chan struct{}) error {
+	it, err := x.db.NewIter(&pebble.IterOptions{LowerBound: []byte{byte(byID)}, UpperBound: []byte{byte(byID) + 1}})
+	if err != nil {
+		return x.err(err)
+	}
+	for it.Next() {
+		x.ids.add(uint64(keyOrdinal(it.Key())))
+		select {
+		case <-stop:
+			return it.Close()
+		default:
+		}
+	}
+	if err := it.Close(); err != nil {
+		return x.err(err)
+	}
+	x.ids.ready.Store(true)
 	return nil
 }
 

@@ -219,7 +219,7 @@ var appendClauses = []clause{
 	{"a commit at every limit is stored", func(t *testing.T, s *annals.Store) {
 		events := make([]annals.Event, annals.MaxCommitEvents)
 		for i := range events {
-			events[i] = annals.Event{ID: fmt.Sprint(i), Type: "T", ContentType: "text/plain", Data: make([]byte, 3900)}
+			events[i] = annals.Event{ID: fmt.Sprint(i), Type: "T", ContentType: "text/plain", Data: make([]byte, 4000)}
 		}
 		mustAppend(t, s, "a", 0, events...)
 		if n := len(Collect(t, s.Stream(t.Context(), "a", nil))); n != annals.MaxCommitEvents {

@@ -1,0 +1,39 @@
+package bench
+
+import (
+	"slices"
+	"time"
+)
+
+// A Row is what one workload measured.
+type Row struct {
+	Workload        string  `json:"workload"`
+	EventsPerSecond float64 `json:"eventsPerSecond"`
+	P50Us           float64 `json:"p50Us"` // of one operation, in microseconds
+	P99Us           float64 `json:"p99Us"`
+	VsLog           float64 `json:"vsLog,omitempty"`    // times the bare log's rate
+	VsSQLite        float64 `json:"vsSQLite,omitempty"` // times SQLite's rate
+	Note            string  `json:"note,omitempty"`
+}
+
+// A Report is the result of a run.
+type Report struct {
+	Rows []Row `json:"rows"`
+}
+
+func (r *Row) latency(took []time.Duration) {
+	if len(took) == 0 {
+		return
+	}
+	slices.Sort(took)
+	us := func(p float64) float64 { return float64(took[int(p*float64(len(took)-1))]) / 1e3 }
+	r.P50Us, r.P99Us = us(0.5), us(0.99)
+}
+
+func median(values []float64) float64 {
+	values = slices.Sorted(slices.Values(values))
+	if n := len(values); n%2 == 0 {
+		return (values[n/2-1] + values[n/2]) / 2
+	}
+	return values[len(values)/2]
+}
