@@ -1,9 +1,6 @@
 package annals
 
-import (
-	"maps"
-	"time"
-)
+import "time"
 
 // JSONContentType is the content type of an event that names none.
 const JSONContentType = "application/json"
@@ -41,13 +38,6 @@ type Event struct {
 	// Position is the event's number in the log, from 1; 0 while a driver that
 	// numbers its log later has not come to it.
 	Position int64
-}
-
-// clone copies what an Event shares with its maker.
-func (e Event) clone() Event {
-	e.Data = append([]byte(nil), e.Data...)
-	e.Attributes = maps.Clone(e.Attributes)
-	return e
 }
 
 // A Commit is what one append stored.

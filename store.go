@@ -94,24 +94,27 @@ func (s *Store) Append(ctx context.Context, stream string, expected int64, event
 	if err := commitErr(stream, expected, stamped); err != nil {
 		return Commit{}, err
 	}
-	commit, err := s.driver.Append(ctx, stream, expected, stamped)
-	for attempt := 1; err != nil && errors.Is(err, ErrUnknownOutcome); attempt++ {
+	unknown := false
+	for attempt := 1; ; attempt++ {
+		// Appending again settles an unknown outcome: the ids are the same, so a
+		// first try that did land is found, and one that did not is made good.
+		commit, err := s.driver.Append(ctx, stream, expected, stamped)
+		var duplicate *DuplicateError
+		switch {
+		case err == nil:
+			return commit, nil
+		case errors.As(err, &duplicate):
+			return s.replayed(ctx, stream, expected, events, stamped, duplicate)
+		case errors.Is(err, ErrUnknownOutcome):
+			unknown = true
+		case !unknown || errors.Is(err, ErrConflict):
+			return Commit{}, err
+		}
 		if attempt >= s.opts.Attempts || ctx.Err() != nil {
 			return s.look(ctx, stream, expected, events, stamped, err)
 		}
 		s.opts.Pause(ctx, attempt)
-		// Appending again settles it: the ids are the same, so a first try that
-		// did land is found, and one that did not is made good.
-		commit, err = s.driver.Append(ctx, stream, expected, stamped)
 	}
-	if err == nil {
-		return commit, nil
-	}
-	var duplicate *DuplicateError
-	if errors.As(err, &duplicate) {
-		return s.replayed(ctx, stream, expected, events, stamped, duplicate)
-	}
-	return Commit{}, err
 }
 
 // stamp copies events and fills in what their author left to the store.
@@ -139,11 +142,16 @@ func (s *Store) stamp(events []Event) []Event {
 	return stamped
 }
 
-// look tries to learn the outcome of an append by reading, also after ctx has
-// ended, for at most lookTimeout.
-func (s *Store) look(ctx context.Context, stream string, expected int64, given, stamped []Event, cause error) (Commit, error) {
+// detached lets an append whose events may be stored be resolved though its
+// caller's context has ended.
+func detached(ctx context.Context) (context.Context, context.CancelFunc) {
 	const lookTimeout = 2 * time.Second
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
+	return context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
+}
+
+// look tries to learn the outcome of an append by reading.
+func (s *Store) look(ctx context.Context, stream string, expected int64, given, stamped []Event, cause error) (Commit, error) {
+	ctx, cancel := detached(ctx)
 	defer cancel()
 	const lookBack = 1000 + MaxCommitEvents
 	read, version := 0, int64(0)
@@ -159,7 +167,11 @@ func (s *Store) look(ctx context.Context, stream string, expected int64, given, 
 	if version > 0 {
 		return s.replayed(ctx, stream, expected, given, stamped, &DuplicateError{stream, stamped[0].ID, version})
 	}
-	return Commit{}, &Error{
+	return Commit{}, unknownOutcome(stream, cause)
+}
+
+func unknownOutcome(stream string, cause error) error {
+	return &Error{
 		Code: CodeUnknownOutcome, Err: cause,
 		Message: "can't tell whether the events were appended to stream " + stream,
 		Hint:    "append the same events with the same ids again: if they are stored, the answer is their commit",
@@ -169,11 +181,13 @@ func (s *Store) look(ctx context.Context, stream string, expected int64, given, 
 // replayed decides what an append means whose first known id is in the stream:
 // the same commit again, or an error.
 func (s *Store) replayed(ctx context.Context, stream string, expected int64, given, stamped []Event, d *DuplicateError) (Commit, error) {
+	ctx, cancel := detached(ctx)
+	defer cancel()
 	first, i := d.Version, 0
 	var position int64
 	for stored, err := range s.driver.Stream(ctx, stream, first, first+int64(len(stamped))-1, false) {
 		if err != nil {
-			return Commit{}, err
+			return Commit{}, unknownOutcome(stream, err)
 		}
 		if !sameEvent(&stored, &stamped[i], !given[i].Time.IsZero()) {
 			return Commit{}, &DuplicateError{stream, stamped[i].ID, stored.Version}

@@ -28,7 +28,9 @@ type Options struct {
 	// MustExist refuses to make a store where there is none.
 	MustExist bool
 
+	reindex    bool  // drop the index and build it from the log
 	sealEvery  int   // events in a tail; defaultSealEvery by default
+	maxSegment int64 // bytes; maxSegmentSize by default
 	hashBudget int64 // bytes of sealed segments that Open checks; defaultHashBudget by default
 }
 
@@ -60,7 +62,7 @@ var currentFormat = storeFormat{Format: "annals-embedded", Version: 1}
 // Damage refuses to open with ErrDamaged and its place: in the newest segments
 // up to 1 GiB at once, in older ones when they are read. Verify looks at all.
 func Open(dir string, opts *Options) (*annals.Store, error) {
-	d, err := open(dir, opts)
+	d, err := OpenDriver(dir, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -69,6 +71,15 @@ func Open(dir string, opts *Options) (*annals.Store, error) {
 		store = opts.Store
 	}
 	return annals.New(d, store), nil
+}
+
+// OpenDriver is Open without the Store in front, for what wraps a driver.
+func OpenDriver(dir string, opts *Options) (annals.Driver, error) {
+	d, err := open(dir, opts)
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
 }
 
 func (o *Options) orDefaults() Options {
@@ -87,6 +98,9 @@ func (o *Options) orDefaults() Options {
 	}
 	if out.sealEvery == 0 {
 		out.sealEvery = defaultSealEvery
+	}
+	if out.maxSegment == 0 {
+		out.maxSegment = maxSegmentSize
 	}
 	if out.hashBudget == 0 {
 		out.hashBudget = defaultHashBudget
@@ -134,10 +148,7 @@ func lockDir(dir string, opts Options) (io.Closer, error) {
 	case err != nil && !isNew:
 		return nil, err
 	case isNew && opts.MustExist:
-		return nil, &annals.Error{
-			Code: annals.CodeNotFound, Message: "there is no store in " + dir,
-			Hint: "name one with --store; annals append, ingest and serve make a new one",
-		}
+		return nil, noStore(dir)
 	case isNew:
 		if err := checkEmpty(fs, dir); err != nil {
 			return nil, err
@@ -163,6 +174,13 @@ func lockDir(dir string, opts Options) (io.Closer, error) {
 		return nil, errors.Join(err, lock.Close())
 	}
 	return lock, nil
+}
+
+func noStore(dir string) error {
+	return &annals.Error{
+		Code: annals.CodeNotFound, Message: "there is no store in " + dir,
+		Hint: "name one with --store; annals append, ingest and serve make a new one",
+	}
 }
 
 // checkEmpty keeps a store out of a directory that holds something else.
@@ -240,7 +258,7 @@ func (d *driver) load(opts Options) (err error) {
 	if err := removeUnfinished(d.fs, path); err != nil {
 		return err
 	}
-	if d.log, err = openLog(d.fs, path); err != nil {
+	if d.log, err = openLog(d.fs, path, opts.maxSegment); err != nil {
 		return err
 	}
 	r, err := recoverLog(d.log, opts.hashBudget)
@@ -253,6 +271,11 @@ func (d *driver) load(opts Options) (err error) {
 	d.commit.idle.L = &d.commit.mu
 
 	path = d.fs.PathJoin(d.dir, indexDir)
+	if opts.reindex {
+		if err := d.fs.RemoveAll(path); err != nil {
+			return err
+		}
+	}
 	if err := d.fs.MkdirAll(path, 0o755); err != nil {
 		return err
 	}

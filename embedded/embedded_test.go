@@ -1,7 +1,12 @@
 package embedded
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -12,37 +17,156 @@ import (
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-func openTest(t *testing.T, dir string, opts Options) *annals.Store {
+func testDriver(t *testing.T, dir string, opts Options) annals.Driver {
 	t.Helper()
 	opts.Logger = quiet()
-	store, err := Open(dir, &opts)
+	d, err := OpenDriver(dir, &opts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := store.Close(); err != nil {
-			t.Errorf("closing: %v", err)
+	return d
+}
+
+// openTest opens a store that the test closes.
+func openTest(t *testing.T, dir string, opts Options) *annals.Store {
+	t.Helper()
+	return annals.New(testDriver(t, dir, opts), nil)
+}
+
+func mustClose(t *testing.T, s *annals.Store) {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Fatalf("closing: %v", err)
+	}
+}
+
+// fill appends n events to streams of three events and more, with types,
+// sources and correlations that differ.
+func fill(t *testing.T, s *annals.Store, from, n int) {
+	t.Helper()
+	for i := from; i < from+n; i++ {
+		e := annals.Event{
+			ID: fmt.Sprint("id-", i), Type: fmt.Sprint("type-", i%5), Source: fmt.Sprint("source-", i%3),
+			Data: fmt.Appendf(nil, `{"n":%d,"text":"%0*d"}`, i, i%700, i),
 		}
-	})
-	return store
+		if i%2 == 0 {
+			e.Correlation = fmt.Sprint("request-", i/10)
+		}
+		if _, err := s.Append(t.Context(), fmt.Sprint("stream-", i%97), annals.Any, e); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func wantClean(t *testing.T, dir string, events int64, opts *Options) {
+	t.Helper()
+	r, err := Verify(dir, opts)
+	if err != nil || len(r.Problems) > 0 || r.Events != events {
+		t.Fatalf("verify found %d events (want %d), error %v, problems %q", r.Events, events, err, r.Problems)
+	}
 }
 
 func TestContractOnDisk(t *testing.T) {
-	storetest.Run(t, func(t *testing.T, opts *annals.Options) *annals.Store {
-		return openTest(t, t.TempDir(), Options{Store: opts})
-	})
+	storetest.Run(t, func(t *testing.T) annals.Driver { return testDriver(t, t.TempDir(), Options{}) })
 }
 
 func TestContractOnCrashableFileSystem(t *testing.T) {
-	storetest.Run(t, func(t *testing.T, opts *annals.Options) *annals.Store {
-		return openTest(t, "store", Options{Store: opts, FS: vfs.NewCrashableMem()})
+	storetest.Run(t, func(t *testing.T) annals.Driver {
+		return testDriver(t, "store", Options{FS: vfs.NewCrashableMem()})
 	})
 }
 
 // With tails of a few events, every read crosses the index on disk, a tail that
 // is being sealed, and the active one.
 func TestContractAcrossSealedIndexes(t *testing.T) {
-	storetest.Run(t, func(t *testing.T, opts *annals.Options) *annals.Store {
-		return openTest(t, t.TempDir(), Options{Store: opts, sealEvery: 7})
-	})
+	storetest.Run(t, func(t *testing.T) annals.Driver { return testDriver(t, t.TempDir(), Options{sealEvery: 7}) })
+}
+
+func TestSecondProcessIsToldWhatToDo(t *testing.T) {
+	dir := t.TempDir()
+	s := openTest(t, dir, Options{})
+	defer mustClose(t, s)
+	_, err := Open(dir, nil)
+	var e *annals.Error
+	if !errors.Is(err, annals.ErrInUse) || !errors.As(err, &e) || e.Hint == "" {
+		t.Fatalf("got %v, want ErrInUse with a hint", err)
+	}
+	if _, err := Verify(dir, nil); !errors.Is(err, annals.ErrInUse) {
+		t.Fatalf("verify: %v", err)
+	}
+	if _, err := Reindex(dir, nil); !errors.Is(err, annals.ErrInUse) {
+		t.Fatalf("reindex: %v", err)
+	}
+}
+
+func TestOpenRefusesAForeignDirectory(t *testing.T) {
+	dir := t.TempDir()
+	if err := writeFile(vfs.Default, filepath.Join(dir, "notes.txt"), []byte("mine")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(dir, nil); !errors.Is(err, annals.ErrInvalid) {
+		t.Fatalf("got %v", err)
+	}
+	if _, err := Open(filepath.Join(dir, "none"), &Options{MustExist: true}); !errors.Is(err, annals.ErrNotFound) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestReopenReindexAndVerify(t *testing.T) {
+	dir := t.TempDir()
+	opts := Options{sealEvery: 500, Logger: quiet()}
+	for round := range 4 {
+		s := openTest(t, dir, opts)
+		fill(t, s, round*700, 700)
+		mustClose(t, s)
+		wantClean(t, dir, int64(700*(round+1)), &opts)
+	}
+	if n, err := Reindex(dir, &opts); err != nil || n != 2800 {
+		t.Fatalf("reindexed %d events, error %v", n, err)
+	}
+	wantClean(t, dir, 2800, &opts)
+	s := openTest(t, dir, opts)
+	defer mustClose(t, s)
+	if c, err := s.Append(t.Context(), "stream-0", annals.Any, annals.Event{ID: "id-0", Type: "type-0", Source: "source-0", Correlation: "request-0", Data: []byte(`{"n":0,"text":"0"}`)}); err != nil || !c.Replayed {
+		t.Fatalf("an id from before: %+v, %v", c, err)
+	}
+}
+
+func TestBackupBesideWriters(t *testing.T) {
+	dir, to := t.TempDir(), filepath.Join(t.TempDir(), "copy")
+	s := openTest(t, dir, Options{sealEvery: 1000})
+	defer mustClose(t, s)
+	fill(t, s, 0, 3000)
+	ctx, stop := context.WithCancel(t.Context())
+	var writers sync.WaitGroup
+	for w := range 4 {
+		writers.Go(func() {
+			for ctx.Err() == nil {
+				events := make([]annals.Event, 5)
+				for i := range events {
+					events[i] = annals.Event{Type: "T", Data: make([]byte, 700), ContentType: "application/octet-stream"}
+				}
+				if _, err := s.Append(ctx, fmt.Sprint("writer-", w), annals.Any, events...); err != nil && ctx.Err() == nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for round := range 5 {
+		to := fmt.Sprint(to, round)
+		before, err := s.End(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := Backup(t.Context(), dir, to, nil)
+		if err != nil || n < before {
+			t.Fatalf("the copy holds %d events of at least %d; error %v", n, before, err)
+		}
+		wantClean(t, to, n, nil)
+		if _, err := Backup(t.Context(), dir, to, nil); !errors.Is(err, annals.ErrInvalid) {
+			t.Fatalf("a second backup to %s: %v", to, err)
+		}
+	}
+	stop()
+	writers.Wait()
 }

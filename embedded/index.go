@@ -61,6 +61,11 @@ func openIndex(fs vfs.FS, dir string, logger *slog.Logger) (*index, error) {
 		FS: fs, Cache: cache, DisableWAL: true, Logger: pebbleLogger{logger, dir},
 		FormatMajorVersion: pebble.FormatMinSupported,
 	}
+	// Pebble's own answer to a damaged block is to end the process; here the read
+	// fails and says so.
+	opts.EventListener = &pebble.EventListener{DataCorruption: func(info pebble.DataCorruptionInfo) {
+		logger.Error("the index is damaged; run annals reindex", "dir", dir, "error", info.Details)
+	}}
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(filterBitsPerKey)
 		// Chunks are packed and hashes random: compressing them gains little.
@@ -177,7 +182,7 @@ func (x *index) err(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, pebble.ErrCorruption):
+	case pebble.IsCorruptionError(err):
 		return damagedIndex(x.dir, "the index is damaged", err)
 	}
 	return storeErr(x.dir, "reading the index", err)

@@ -13,14 +13,16 @@ import (
 // segmentLog is the row of segments. Reading is safe at any time up to an end
 // that the committer has published; adding a segment is the committer's.
 type segmentLog struct {
-	fs   vfs.FS
-	dir  string
-	list atomic.Pointer[[]*segment]
+	fs  vfs.FS
+	dir string
+	// largest bounds the size of new segments.
+	largest int64
+	list    atomic.Pointer[[]*segment]
 }
 
 // openLog opens every segment in dir and checks that they make a row.
-func openLog(fs vfs.FS, dir string) (*segmentLog, error) {
-	l := &segmentLog{fs: fs, dir: dir}
+func openLog(fs vfs.FS, dir string, largest int64) (*segmentLog, error) {
+	l := &segmentLog{fs: fs, dir: dir, largest: largest}
 	l.list.Store(&[]*segment{})
 	names, err := fs.List(dir)
 	if err != nil {

@@ -163,10 +163,10 @@ func (s *segment) clear(end int64) error {
 	return s.file.SyncData()
 }
 
-// nextSegmentSize doubles the log up to maxSegmentSize a segment, so that small
+// nextSegmentSize doubles the log up to the largest segment, so that small
 // stores stay small, and holds at least need bytes of records.
 func nextSegmentSize(l *segmentLog, need int64) int64 {
-	size := min(max(l.logEnd(), minSegmentSize), maxSegmentSize)
+	size := min(max(l.logEnd(), minSegmentSize), l.largest)
 	for size < need+prologueSize+footerSize {
 		size *= 2
 	}

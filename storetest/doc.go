@@ -2,10 +2,10 @@
 // passes, each case named for its clause, and a driver that fails on demand.
 //
 //	func TestStore(t *testing.T) {
-//		storetest.Run(t, func(t *testing.T, opts *annals.Options) *annals.Store {
-//			store, err := mydriver.Open(t.TempDir(), opts)
+//		storetest.Run(t, func(t *testing.T) annals.Driver {
+//			driver, err := mydriver.OpenDriver(t.TempDir(), nil)
 //			…
-//			return store
+//			return driver
 //		})
 //	}
 package storetest

@@ -12,8 +12,8 @@ import (
 	"github.com/eb901187/annals"
 )
 
-// Open makes an empty store for one test and closes it with the test.
-type Open func(t *testing.T, opts *annals.Options) *annals.Store
+// Open makes an empty store for one test.
+type Open func(t *testing.T) annals.Driver
 
 type clause struct {
 	name string
@@ -24,9 +24,25 @@ type clause struct {
 func Run(t *testing.T, open Open) {
 	for _, group := range [][]clause{appendClauses, readClauses, queryClauses, followClauses, raceClauses} {
 		for _, c := range group {
-			t.Run(c.name, func(t *testing.T) { c.test(t, open(t, options())) })
+			t.Run(c.name, func(t *testing.T) { c.test(t, newStore(t, open(t))) })
 		}
 	}
+	for _, c := range faultClauses {
+		t.Run(c.name, func(t *testing.T) {
+			faulty := &Faulty{Driver: open(t)}
+			c.test(t, newStore(t, faulty), faulty)
+		})
+	}
+}
+
+func newStore(t *testing.T, d annals.Driver) *annals.Store {
+	s := annals.New(d, options())
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("closing: %v", err)
+		}
+	})
+	return s
 }
 
 // Epoch is the first time that the clock of the tests shows.
