@@ -53,7 +53,7 @@ func (e *Event) AppendJSON(b []byte, exact bool) []byte {
 		for _, name := range names {
 			b = append(b, ',', '"')
 			b = append(append(b, name...), '"', ':')
-			b = appendString(b, e.Attributes[name])
+			b = AppendJSONString(b, e.Attributes[name])
 		}
 	}
 	contentType := e.ContentType
@@ -104,7 +104,7 @@ func appendMember(b []byte, name, value string) []byte {
 	}
 	b = append(b, ',', '"')
 	b = append(append(b, name...), '"', ':')
-	return appendString(b, value)
+	return AppendJSONString(b, value)
 }
 
 func appendNumber(b []byte, name string, n int64) []byte {
@@ -116,7 +116,8 @@ func appendNumber(b []byte, name string, n int64) []byte {
 	return append(strconv.AppendInt(b, n, 10), '"')
 }
 
-func appendString(b []byte, s string) []byte {
+// AppendJSONString appends s as a JSON string.
+func AppendJSONString(b []byte, s string) []byte {
 	for i := range len(s) {
 		if c := s[i]; c < 0x20 || c >= 0x7f || c == '"' || c == '\\' {
 			quoted, _ := json.Marshal(s) // a string always marshals

@@ -173,6 +173,7 @@ func writeSegmentCopy(fs vfs.FS, to string, s *segment, end int64) error {
 		}
 		if err == nil {
 			_, err = file.Write(b)
+			clear(zeros) // vfs.File.Write may change what it is given
 		}
 		at += int64(len(b))
 	}

@@ -1,10 +1,6 @@
 package embedded
 
-import (
-	"slices"
-
-	"github.com/cockroachdb/pebble/v2"
-)
+import "slices"
 
 // A cursor runs over one posting list, within [low, high): first what the index
 // holds, then the lists in memory, or the other way round.
@@ -17,7 +13,7 @@ type cursor struct {
 	sealedEnd int64     // from here on, memory holds the list
 	memory    [][]int64 // ascending, older list first
 
-	it     *pebble.Iterator
+	reader *chunkReader
 	stage  int     // sealed and each memory list, in the order of dir
 	chunk  []int64 // the rest of the chunk at hand, in the order of dir
 	failed error
@@ -38,7 +34,7 @@ func (d *driver) newCursor(kind indexKind, name string, low, high int64, dir dir
 		slices.Reverse(c.memory)
 	}
 	if low < c.sealedEnd {
-		c.it, c.failed = c.x.chunks(kind, name)
+		c.reader, c.failed = c.x.chunks(kind, name)
 	}
 	start := low
 	if dir == backward {
@@ -58,11 +54,11 @@ func (c *cursor) at() (int64, bool) {
 func (c *cursor) err() error { return c.failed }
 
 func (c *cursor) close() {
-	if c.it != nil {
-		if err := c.it.Close(); err != nil && c.failed == nil {
-			c.failed = c.x.err(err)
+	if c.reader != nil {
+		if err := c.reader.close(); c.failed == nil {
+			c.failed = err
 		}
-		c.it = nil
+		c.reader = nil
 	}
 }
 
@@ -98,45 +94,25 @@ func (c *cursor) load(to int64) bool {
 	case c.stage != disk:
 		c.set(clip(c.memory[memory], c.low, c.high))
 		c.stage++
-	case c.it == nil || !c.loadSealed(to):
+	case c.reader == nil || !c.loadSealed(to):
 		c.stage++
 	}
 	return c.failed == nil
 }
 
-// loadSealed moves to the index's next chunk that may hold addresses from to
-// on. Chunks are short: the next one is tried before seeking.
+// loadSealed moves to the index's next chunk that holds addresses from to on.
 func (c *cursor) loadSealed(to int64) bool {
 	for {
-		switch {
-		case !c.it.Valid():
-			// The chunk that starts at or before to, or the first behind it.
-			if !c.it.SeekLT(chunkKey(c.kind, c.name, to+1)) && c.dir != backward {
-				c.it.First()
-			}
-		case c.dir == backward:
-			if c.it.Prev() && keyOrdinal(c.it.Key()) > to {
-				c.it.SeekLT(chunkKey(c.kind, c.name, to+1))
-			}
-		default:
-			if c.it.Next() && keyOrdinal(c.it.Key()) <= to {
-				c.it.SeekLT(chunkKey(c.kind, c.name, to+1))
-			}
-		}
-		if !c.it.Valid() {
-			c.failed = c.x.err(c.it.Error())
+		next, ok, err := c.reader.advance(to, c.dir, make([]int64, 0, chunkLength))
+		if !ok || err != nil {
+			c.failed = err
 			return false
 		}
-		addresses, ok := parseChunk(make([]int64, 0, chunkLength), c.it.Value())
-		if !ok {
-			c.failed = damagedIndex(c.x.dir, "a posting list of "+c.name+" is damaged", nil)
-			return false
-		}
-		c.set(clip(addresses, c.low, min(c.high, c.sealedEnd)))
+		c.set(clip(next.addresses, c.low, min(c.high, c.sealedEnd)))
 		if len(c.chunk) > 0 {
 			return true
 		}
-		if c.dir != backward && keyOrdinal(c.it.Key()) >= c.high || c.dir == backward && keyOrdinal(c.it.Key()) < c.low {
+		if c.dir != backward && next.first >= c.high || c.dir == backward && next.first < c.low {
 			return false
 		}
 	}

@@ -174,5 +174,5 @@ func (d *driver) Close() error {
 	}
 	d.mu.Unlock()
 	d.background.Wait()
-	return errors.Join(d.index.db.Close(), d.commit.closeSpare(), d.log.close(), d.lock.Close())
+	return errors.Join(d.index.close(), d.commit.closeSpare(), d.log.close(), d.lock.Close())
 }

@@ -119,12 +119,9 @@ func open(dir string, options *Options) (*driver, error) {
 		arrived: make(chan struct{}), closing: make(chan struct{}),
 	}
 	if err := d.load(opts); err != nil {
-		closers := []io.Closer{lock}
+		err = errors.Join(err, lock.Close())
 		if d.index != nil {
-			closers = append(closers, d.index.db)
-		}
-		for _, c := range closers {
-			err = errors.Join(err, c.Close())
+			err = errors.Join(err, d.index.close())
 		}
 		if d.log != nil {
 			err = errors.Join(err, d.log.close())

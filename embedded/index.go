@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -52,6 +53,11 @@ type index struct {
 	// table is how sealed tails are written.
 	table sstable.WriterOptions
 	ids   *idFilter
+
+	using     sync.RWMutex // held for reading while the index is used
+	closed    bool
+	readersMu sync.Mutex
+	readers   map[*chunkReader]struct{} // open ones
 }
 
 func openIndex(fs vfs.FS, dir string, logger *slog.Logger) (*index, error) {
@@ -76,7 +82,10 @@ func openIndex(fs vfs.FS, dir string, logger *slog.Logger) (*index, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &index{fs, dir, db, opts.MakeWriterOptions(0, db.TableFormat()), newIDFilter()}, nil
+	return &index{
+		fs: fs, dir: dir, db: db, ids: newIDFilter(), readers: map[*chunkReader]struct{}{},
+		table: opts.MakeWriterOptions(0, db.TableFormat()),
+	}, nil
 }
 
 // pebbleLogger passes on what asks for a person. Pebble calls Fatalf where it
@@ -126,15 +135,18 @@ func (x *index) sealed() (logEnd, error) {
 
 // get returns a copy of a value, nil if there is none.
 func (x *index) get(key []byte) ([]byte, error) {
-	value, closer, err := x.db.Get(key)
-	if errors.Is(err, pebble.ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, x.err(err)
-	}
-	value = slices.Clone(value)
-	return value, closer.Close()
+	var value []byte
+	return value, x.use(func() error {
+		view, closer, err := x.db.Get(key)
+		if errors.Is(err, pebble.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return x.err(err)
+		}
+		value = slices.Clone(view)
+		return closer.Close()
+	})
 }
 
 // version returns the stream's version as sealed, 0 if it has none.
@@ -164,18 +176,6 @@ func (x *index) idAddresses(hash uint64) ([]int64, error) {
 		addresses = append(addresses, int64(binary.BigEndian.Uint64(value)))
 	}
 	return addresses, nil
-}
-
-// chunks iterates over the chunks of a list.
-func (x *index) chunks(kind indexKind, name string) (*pebble.Iterator, error) {
-	lower := nameKey(kind, name)
-	if kind != byPosition {
-		lower = append(lower, 0)
-	}
-	upper := slices.Clone(lower)
-	upper[len(upper)-1]++
-	it, err := x.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
-	return it, x.err(err)
 }
 
 func (x *index) err(err error) error {

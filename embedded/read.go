@@ -117,48 +117,39 @@ func yieldRun(addresses []int64, dir direction, yield func(int64, error) bool) b
 
 // sealedRuns yields what the index holds of a numbered list.
 func (d *driver) sealedRuns(kind indexKind, name string, from, to int64, dir direction, yield func(int64, error) bool) (goOn bool) {
-	it, err := d.index.chunks(kind, name)
+	reader, err := d.index.chunks(kind, name)
 	if err != nil {
 		yield(0, err)
 		return false
 	}
 	defer func() {
-		if err := it.Close(); err != nil && goOn {
-			goOn = yield(0, d.index.err(err)) && false
+		if err := reader.close(); err != nil && goOn {
+			goOn = yield(0, err) && false
 		}
 	}()
 	start := from
 	if dir == backward {
 		start = to
 	}
-	valid := it.SeekLT(chunkKey(kind, name, min(start, math.MaxInt64-1)+1))
-	if !valid && dir != backward {
-		valid = it.First()
-	}
 	var addresses []int64
-	for valid {
-		first, ok := keyOrdinal(it.Key()), false
-		if dir != backward && first > to {
-			return true
-		}
-		if addresses, ok = parseChunk(addresses[:0], it.Value()); !ok {
-			yield(0, damagedIndex(d.index.dir, "a list of "+name+" is damaged", nil))
+	for {
+		c, ok, err := reader.advance(start, dir, addresses[:0])
+		if err != nil {
+			yield(0, err)
 			return false
 		}
-		low, high := max(from-first, 0), min(to-first+1, int64(len(addresses)))
+		if !ok || dir != backward && c.first > to {
+			return true
+		}
+		addresses = c.addresses
+		low, high := max(from-c.first, 0), min(to-c.first+1, int64(len(addresses)))
 		if low < high && !yieldRun(addresses[low:high], dir, yield) {
 			return false
 		}
-		if dir == backward {
-			if first <= from {
-				return true
-			}
-			valid = it.Prev()
-		} else {
-			valid = it.Next()
+		if dir == backward && c.first <= from {
+			return true
 		}
 	}
-	return true
 }
 
 // addressOf returns where the event at position is; the log's end for the

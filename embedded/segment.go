@@ -99,6 +99,7 @@ func fillSegment(file vfs.File, base, size int64) error {
 			return err
 		}
 		left -= int64(n)
+		clear(zeros) // vfs.File.Write may change what it is given
 		// A large flush at the end would hold up the log's own syncs.
 		if err := file.SyncData(); err != nil {
 			return err
