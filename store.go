@@ -7,6 +7,7 @@ import (
 	"iter"
 	"maps"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -178,16 +179,23 @@ func unknownOutcome(stream string, cause error) error {
 	}
 }
 
-// replayed decides what an append means whose first known id is in the stream:
-// the same commit again, or an error.
+// replayed decides what an append means that has an id of the stream: the same
+// commit again, or an error.
 func (s *Store) replayed(ctx context.Context, stream string, expected int64, given, stamped []Event, d *DuplicateError) (Commit, error) {
 	ctx, cancel := detached(ctx)
 	defer cancel()
-	first, i := d.Version, 0
+	known := slices.IndexFunc(stamped, func(e Event) bool { return e.ID == d.ID })
+	first, i := d.Version-int64(known), 0
+	if known < 0 || first < 1 {
+		return Commit{}, d
+	}
 	var position int64
 	for stored, err := range s.driver.Stream(ctx, stream, first, first+int64(len(stamped))-1, false) {
 		if err != nil {
 			return Commit{}, unknownOutcome(stream, err)
+		}
+		if stored.ID != stamped[i].ID {
+			return Commit{}, d
 		}
 		if !sameEvent(&stored, &stamped[i], !given[i].Time.IsZero()) {
 			return Commit{}, &DuplicateError{stream, stamped[i].ID, stored.Version}

@@ -1,0 +1,285 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"time"
+
+	"github.com/eb901187/annals"
+	"github.com/eb901187/annals/httpapi"
+)
+
+// Options changes how a client works; nil means the defaults.
+type Options struct {
+	// HTTP sends requests; by default a client of its own with up to 256
+	// connections that are kept. Its Timeout must be 0, for Follow has no end.
+	HTTP *http.Client
+	// Store is passed to annals.New.
+	Store *annals.Options
+}
+
+// Open makes a Store over the server at address, such as http://127.0.0.1:4000.
+// It connects when it is first used.
+func Open(address string, opts *Options) (*annals.Store, error) {
+	d, err := OpenDriver(address, opts)
+	if err != nil {
+		return nil, err
+	}
+	var store *annals.Options
+	if opts != nil {
+		store = opts.Store
+	}
+	return annals.New(d, store), nil
+}
+
+// OpenDriver is Open without the Store in front, for what wraps a driver.
+func OpenDriver(address string, opts *Options) (annals.Driver, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+		return nil, annals.Invalid("address", "must be a URL such as http://127.0.0.1:4000")
+	}
+	d := &driver{base: strings.TrimSuffix(u.String(), "/")}
+	if opts != nil {
+		d.http = opts.HTTP
+	}
+	if d.http == nil {
+		const connections = 256
+		d.own = &http.Transport{
+			Proxy: http.ProxyFromEnvironment, DialContext: (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+			MaxIdleConns: connections, MaxIdleConnsPerHost: connections, IdleConnTimeout: 90 * time.Second,
+			TLSHandshakeTimeout: 10 * time.Second, ForceAttemptHTTP2: true,
+		}
+		d.http = &http.Client{Transport: d.own}
+	}
+	d.ctx, d.cancel = context.WithCancelCause(context.Background())
+	return d, nil
+}
+
+type driver struct {
+	base string
+	http *http.Client
+	own  *http.Transport // nil where the caller brought a client
+
+	ctx    context.Context // ends in ErrClosed
+	cancel context.CancelCauseFunc
+}
+
+// scope is a context that also ends when the driver is closed.
+func (d *driver) scope(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(d.ctx, func() { cancel(annals.ErrClosed) })
+	return ctx, func() {
+		stop()
+		cancel(nil)
+	}
+}
+
+func (d *driver) streamURL(stream string) string {
+	return d.base + "/v1/streams/" + url.PathEscape(stream) + "/events"
+}
+
+// Append implements annals.Driver.
+func (d *driver) Append(ctx context.Context, stream string, expected int64, events []annals.Event) (annals.Commit, error) {
+	ctx, cancel := d.scope(ctx)
+	defer cancel()
+	body := []byte{'['}
+	for i := range events {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		body = events[i].AppendJSON(body, true)
+	}
+	body = append(body, ']')
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, d.streamURL(stream), bytes.NewReader(body))
+	if err != nil {
+		return annals.Commit{}, err
+	}
+	r.Header.Set("Content-Type", "application/json")
+	switch expected {
+	case annals.Any:
+	case annals.NoStream:
+		r.Header.Set("If-None-Match", "*")
+	default:
+		r.Header.Set("If-Match", `"`+strconv.FormatInt(expected, 10)+`"`)
+	}
+	answer, err := d.http.Do(r)
+	if err != nil {
+		return annals.Commit{}, d.sendErr(ctx, err, true)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	var c httpapi.Commit
+	switch {
+	case err != nil:
+		return annals.Commit{}, unknown(err)
+	case answer.StatusCode != http.StatusOK && answer.StatusCode != http.StatusCreated:
+		return annals.Commit{}, appendProblem(answer, text)
+	case json.Unmarshal(text, &c) != nil:
+		return annals.Commit{}, unknown(fmt.Errorf("the server answered %s with %.200q", answer.Status, text))
+	}
+	version, err := strconv.ParseInt(c.Version, 10, 64)
+	position, errToo := strconv.ParseInt(c.Position, 10, 64)
+	if err := errors.Join(err, errToo); err != nil {
+		return annals.Commit{}, unknown(err)
+	}
+	return annals.Commit{Stream: stream, Version: version, Count: c.Count, Position: position, Replayed: c.Replayed}, nil
+}
+
+// appendProblem is the error of a refused append. A proxy in between may answer
+// in the server's place after the server has stored the events.
+func appendProblem(answer *http.Response, text []byte) error {
+	p, ok := parseProblem(text)
+	if !ok {
+		return unknown(fmt.Errorf("%s was answered in place of the server: %.200q", answer.Status, text))
+	}
+	switch p.Code {
+	case annals.CodeInternal, annals.CodeCanceled, annals.CodeTimeout:
+		return unknown(p.Err())
+	}
+	return p.Err()
+}
+
+func parseProblem(text []byte) (httpapi.Problem, bool) {
+	var p httpapi.Problem
+	err := json.Unmarshal(text, &p)
+	return p, err == nil && p.Code != ""
+}
+
+func unknown(cause error) error {
+	return &annals.Error{
+		Code: annals.CodeUnknownOutcome, Err: cause, Message: "the answer of the server was lost",
+		Hint: "append the same events with the same ids again",
+	}
+}
+
+// sendErr gives a failed request its error. Unless the connection could not be
+// made, what was sent may have arrived.
+func (d *driver) sendErr(ctx context.Context, err error, changes bool) error {
+	var op *net.OpError
+	dialed := !errors.As(err, &op) || op.Op != "dial"
+	switch {
+	case changes && dialed:
+		return unknown(err)
+	case d.ctx.Err() != nil:
+		return annals.ErrClosed
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	}
+	return &annals.Error{
+		Code: annals.CodeUnavailable, Err: err, Message: "the server at " + d.base + " can't be reached",
+		Hint: "start it with annals serve, or name another with --store",
+	}
+}
+
+// End implements annals.Driver.
+func (d *driver) End(ctx context.Context, after int64) (int64, error) {
+	ctx, cancel := d.scope(ctx)
+	defer cancel()
+	for {
+		address := d.base + "/v1/position"
+		if after >= 0 {
+			const wait = 30 // seconds, within what proxies let a request take
+			address += fmt.Sprintf("?after=%d&wait=%d", after, wait)
+		}
+		answer, err := d.get(ctx, address, "application/json")
+		if err != nil {
+			return 0, err
+		}
+		var p struct{ Position string }
+		err = json.NewDecoder(answer.Body).Decode(&p)
+		err = errors.Join(err, answer.Body.Close())
+		if err != nil {
+			return 0, d.sendErr(ctx, err, false)
+		}
+		end, err := strconv.ParseInt(p.Position, 10, 64)
+		if err != nil || end > after || after < 0 {
+			return end, err
+		}
+	}
+}
+
+// get sends a request that reads; the body of its answer must be closed.
+func (d *driver) get(ctx context.Context, address, accept string) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Accept", accept)
+	answer, err := d.http.Do(r)
+	if err != nil {
+		return nil, d.sendErr(ctx, err, false)
+	}
+	if answer.StatusCode == http.StatusOK {
+		return answer, nil
+	}
+	text, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
+	if err = errors.Join(err, answer.Body.Close()); err != nil {
+		return nil, d.sendErr(ctx, err, false)
+	}
+	if p, ok := parseProblem(text); ok {
+		return nil, p.Err()
+	}
+	return nil, &annals.Error{Code: annals.CodeUnavailable, Message: fmt.Sprintf("%s answered %s: %.200q", d.base, answer.Status, text)}
+}
+
+// Close implements annals.Driver.
+func (d *driver) Close() error {
+	d.cancel(annals.ErrClosed)
+	if d.own != nil {
+		d.own.CloseIdleConnections()
+	}
+	return nil
+}
+
+func bound(values url.Values, name string, n, none int64) {
+	if n != none {
+		values.Set(name, strconv.FormatInt(n, 10))
+	}
+}
+
+func streamValues(from, to int64, backward bool) url.Values {
+	values := url.Values{"exact": {"true"}}
+	bound(values, "from", from, 1)
+	bound(values, "to", to, math.MaxInt64)
+	if backward {
+		values.Set("backward", "true")
+	}
+	return values
+}
+
+func queryValues(q annals.Query) url.Values {
+	values := url.Values{"exact": {"true"}}
+	for name, list := range map[string][]string{"types": q.Types, "sources": q.Sources} {
+		if len(list) > 0 {
+			values[name] = list
+		}
+	}
+	for name, s := range map[string]string{"correlation": q.Correlation, "prefix": q.Prefix} {
+		if s != "" {
+			values.Set(name, s)
+		}
+	}
+	for name, t := range map[string]time.Time{"since": q.Since, "before": q.Before} {
+		if !t.IsZero() {
+			values.Set(name, t.UTC().Format(time.RFC3339Nano))
+		}
+	}
+	bound(values, "after", q.After, 0)
+	bound(values, "until", q.Until, 0)
+	bound(values, "limit", int64(q.Limit), 0)
+	if q.Backward {
+		values.Set("backward", "true")
+	}
+	return values
+}

@@ -1,0 +1,125 @@
+package httpapi
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/eb901187/annals"
+)
+
+type object = map[string]any
+
+// openAPI answers with the OpenAPI 3.1 document of the route table.
+func (s *server) openAPI(w http.ResponseWriter, _ *request) error {
+	writeJSON(w, http.StatusOK, mediaJSON, document())
+	return nil
+}
+
+func document() object {
+	paths := object{}
+	for _, rt := range routes {
+		path, ok := paths[rt.path].(object)
+		if !ok {
+			path = object{}
+			paths[rt.path] = path
+		}
+		path[strings.ToLower(rt.method)] = rt.operation()
+	}
+	return object{
+		"openapi": "3.1.0",
+		"info": object{
+			"title": "Annals", "version": "1", "license": object{"name": "Apache-2.0", "identifier": "Apache-2.0"},
+			"description": "An event store over HTTP. Versions and positions are strings.",
+		},
+		"paths":      paths,
+		"components": object{"schemas": schemas()},
+	}
+}
+
+func (rt *route) operation() object {
+	var params []object
+	if _, rest, ok := strings.Cut(rt.path, "{"); ok {
+		name, _, _ := strings.Cut(rest, "}")
+		params = append(params, object{"name": name, "in": "path", "required": true, "schema": object{"type": "string"}})
+	}
+	for in, list := range map[string][]param{"query": rt.query, "header": rt.headers} {
+		for _, p := range list {
+			params = append(params, object{"name": p.name, "in": in, "description": p.meaning, "schema": object{"type": p.kind}})
+		}
+	}
+	responses := object{}
+	for status, a := range rt.answers {
+		responses[strconv.Itoa(status)] = a.response()
+	}
+	op := object{"operationId": rt.id, "summary": rt.summary, "responses": responses}
+	if params != nil {
+		op["parameters"] = params
+	}
+	if rt.accepts != nil {
+		content := object{}
+		for _, media := range rt.accepts {
+			content[media] = object{"schema": object{}}
+		}
+		op["requestBody"] = object{"required": true, "content": content}
+	}
+	return op
+}
+
+func (a answer) response() object {
+	content := object{}
+	for _, media := range a.media {
+		schema := object{}
+		if a.schema != "" && (media == mediaJSON || media == mediaBatch || media == mediaProblem) {
+			schema["$ref"] = "#/components/schemas/" + a.schema
+		}
+		content[media] = object{"schema": schema}
+	}
+	return object{"description": a.meaning, "content": content}
+}
+
+func schemas() object {
+	text, count := object{"type": "string"}, object{"type": "integer"}
+	orNull := func(kind string) object { return object{"type": []string{kind, "null"}} }
+	ref := func(name string) object { return object{"$ref": "#/components/schemas/" + name} }
+	list := func(of object) object { return object{"type": "array", "items": of} }
+	strict := func(required []string, properties object) object {
+		return object{"type": "object", "required": required, "properties": properties}
+	}
+	var codes []annals.Code
+	for _, info := range annals.Codes() {
+		codes = append(codes, info.Code)
+	}
+	violation := strict([]string{"field", "message"}, object{"field": text, "message": text})
+	result := strict([]string{"number", "status"}, object{
+		"number": count, "status": object{"enum": []string{"stored", "replayed", "refused"}},
+		"id": text, "stream": text, "version": text, "position": text, "error": ref("Problem"),
+	})
+	call := strict([]string{"service", "status", "durationMs", "error"}, object{
+		"service": text, "status": orNull("integer"), "durationMs": orNull("number"), "error": orNull("string"),
+	})
+	return object{
+		"Event": strict([]string{"specversion", "id", "type", "source", "stream", "version", "position"}, object{
+			"specversion": object{"const": "1.0"}, "id": text, "type": text, "source": text, "time": object{"type": "string", "format": "date-time"},
+			"stream": text, "version": text, "position": text, "correlation": text, "causation": text,
+			"datacontenttype": text, "data": object{}, "data_base64": text,
+		}),
+		"Events": list(ref("Event")),
+		"Commit": strict([]string{"stream", "version", "position", "count", "replayed"}, object{
+			"stream": text, "version": text, "position": text, "count": count, "replayed": object{"type": "boolean"},
+		}),
+		"Ingested": strict([]string{"stored", "replayed", "refused", "results"}, object{
+			"stored": count, "replayed": count, "refused": count, "results": list(result),
+		}),
+		"Trace": strict([]string{"requestId", "events", "calls", "faulty"}, object{
+			"requestId": text, "events": list(ref("Event")), "calls": list(call), "faulty": orNull("string"),
+		}),
+		"Position": strict([]string{"position"}, object{"position": text}),
+		"Status":   strict([]string{"status"}, object{"status": text}),
+		"Problem": strict([]string{"type", "title", "status", "detail", "code", "retryable"}, object{
+			"type": text, "title": text, "status": count, "detail": text, "hint": text,
+			"code": object{"enum": codes}, "retryable": object{"type": "boolean"}, "violations": list(violation),
+			"expected": text, "actual": text, "stream": text, "id": text, "version": text, "results": list(result),
+		}),
+	}
+}

@@ -1,0 +1,100 @@
+package httpapi
+
+import (
+	"iter"
+	"net/http"
+
+	"github.com/eb901187/annals"
+)
+
+func (s *server) readStream(w http.ResponseWriter, r *request) error {
+	a := args{r: r}
+	opts := annals.StreamOptions{
+		From: a.number("from"), To: a.number("to"), Backward: a.flag("backward"), Limit: a.small("limit", 1<<31-1),
+	}
+	exact := a.flag("exact")
+	if last, ok := a.resume(); ok {
+		if opts.Backward {
+			a.bad("Last-Event-ID", "can't resume a read from the end")
+		}
+		opts.From = max(opts.From, last+1)
+	}
+	if err := a.err(); err != nil {
+		return err
+	}
+	media, err := accepted(r.Header, eventMedia)
+	if err != nil {
+		return err
+	}
+	out := s.newEventWriter(w, media, exact)
+	out.id = func(e *annals.Event) int64 { return e.Version }
+	if err := out.all(s.store.Stream(r.Context(), r.arg, &opts)); err != nil {
+		return err
+	}
+	if !out.begun {
+		if err := s.exists(r); err != nil {
+			return err
+		}
+	}
+	return out.end()
+}
+
+// exists tells a stream without events in a range from one without any.
+func (s *server) exists(r *request) error {
+	for _, err := range s.store.Stream(r.Context(), r.arg, &annals.StreamOptions{Backward: true, Limit: 1}) {
+		return err
+	}
+	return &annals.Error{Code: annals.CodeNotFound, Message: "there is no stream " + r.arg, Hint: "GET /v1/events lists events and their streams"}
+}
+
+func (s *server) readLog(w http.ResponseWriter, r *request) error {
+	a := args{r: r}
+	q := annals.Query{
+		Types: a.list("types"), Sources: a.list("sources"), Correlation: a.text("correlation"), Prefix: a.text("prefix"),
+		Since: a.time("since"), Before: a.time("before"), After: a.number("after"), Until: a.number("until"),
+		Backward: a.flag("backward"), Limit: a.small("limit", 1<<31-1),
+	}
+	exact, follow := a.flag("exact"), a.flag("follow")
+	if last, ok := a.resume(); ok {
+		if q.Backward {
+			a.bad("Last-Event-ID", "can't resume a read from the end")
+		}
+		q.After = max(q.After, last)
+	}
+	if follow && q.Backward {
+		a.bad("follow", "can't go backward")
+	}
+	if err := a.err(); err != nil {
+		return err
+	}
+	offered := eventMedia
+	if follow {
+		offered = []string{mediaNDJSON, mediaSSE}
+	}
+	media, err := accepted(r.Header, offered)
+	if err != nil {
+		return err
+	}
+	out := s.newEventWriter(w, media, exact)
+	out.id = func(e *annals.Event) int64 { return e.Position }
+	if follow {
+		return out.follow(r.Context(), s.store.Follow(r.Context(), q))
+	}
+	if err := out.all(s.store.Log(r.Context(), q)); err != nil {
+		return err
+	}
+	return out.end()
+}
+
+// all writes events until they end or fail.
+func (o *eventWriter) all(events iter.Seq2[annals.Event, error]) error {
+	for e, err := range events {
+		if err == nil {
+			err = o.event(&e)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

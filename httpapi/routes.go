@@ -1,0 +1,176 @@
+package httpapi
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// A route is one operation: what the mux matches and the OpenAPI document says.
+type route struct {
+	method  string
+	path    string // may hold one {name}, which takes slashes too
+	id      string // OpenAPI's operationId, and the label of metrics
+	summary string
+	query   []param
+	headers []param
+	accepts []string // media types of the body; nil for none
+	answers map[int]answer
+	handle  func(s *server, w http.ResponseWriter, r *request) error
+}
+
+type param struct {
+	name    string
+	kind    string // OpenAPI's type
+	meaning string
+}
+
+type answer struct {
+	meaning string
+	media   []string
+	schema  string
+}
+
+const (
+	mediaJSON    = "application/json"
+	mediaNDJSON  = "application/x-ndjson"
+	mediaSSE     = "text/event-stream"
+	mediaProblem = "application/problem+json"
+	mediaEvent   = "application/cloudevents+json"
+	mediaBatch   = "application/cloudevents-batch+json"
+)
+
+var eventMedia = []string{mediaJSON, mediaNDJSON, mediaSSE, mediaBatch}
+
+var problemAnswer = answer{"what went wrong", []string{mediaProblem}, "Problem"}
+
+var (
+	limitParam    = param{"limit", "integer", "the most events; 0 for all"}
+	backwardParam = param{"backward", "boolean", "from the end to the start"}
+	exactParam    = param{"exact", "boolean", "data that JSON would not keep byte for byte as data_base64"}
+	resumeParam   = param{"Last-Event-ID", "string", "resumes an SSE stream behind this id"}
+)
+
+var routes = []route{
+	{
+		method: "POST", path: "/v1/streams/{stream}/events", id: "append",
+		summary: "Append one event or an array of events to a stream, all or none.",
+		headers: []param{
+			{"If-Match", "string", `the stream's exact version in quotes, such as "7"`},
+			{"If-None-Match", "string", "* for a stream that must not exist yet"},
+		},
+		accepts: []string{mediaJSON, mediaEvent, mediaBatch},
+		answers: map[int]answer{
+			201: {"stored", []string{mediaJSON}, "Commit"}, 200: {"stored before", []string{mediaJSON}, "Commit"},
+			400: problemAnswer, 409: problemAnswer, 413: problemAnswer, 415: problemAnswer, 503: problemAnswer, 504: problemAnswer, 507: problemAnswer,
+		},
+		handle: (*server).append,
+	},
+	{
+		method: "GET", path: "/v1/streams/{stream}/events", id: "readStream",
+		summary: "Read the events of one stream by version.",
+		query: []param{
+			{"from", "string", "first version"}, {"to", "string", "last version"}, backwardParam, limitParam, exactParam,
+		},
+		headers: []param{resumeParam},
+		answers: map[int]answer{200: {"events", eventMedia, "Events"}, 400: problemAnswer, 404: problemAnswer, 406: problemAnswer},
+		handle:  (*server).readStream,
+	},
+	{
+		method: "GET", path: "/v1/events", id: "readLog",
+		summary: "Read the log by position, and follow it as events arrive.",
+		query: []param{
+			{"after", "string", "only positions behind this one"}, {"until", "string", "only positions up to this one"},
+			{"types", "string", "types, separated by commas"}, {"sources", "string", "sources, separated by commas"},
+			{"correlation", "string", "the request that events belong to"}, {"prefix", "string", "start of the streams' names"},
+			{"since", "string", "only times from this one on (RFC 3339)"}, {"before", "string", "only times before this one (RFC 3339)"},
+			limitParam, backwardParam, {"follow", "boolean", "go on with new events; as NDJSON or SSE"}, exactParam,
+		},
+		headers: []param{resumeParam},
+		answers: map[int]answer{200: {"events", eventMedia, "Events"}, 400: problemAnswer, 406: problemAnswer},
+		handle:  (*server).readLog,
+	},
+	{
+		method: "POST", path: "/v1/ingest", id: "ingest",
+		summary: "Store one message, an array, or NDJSON: CloudEvents, tracking messages, command bodies.",
+		accepts: []string{mediaJSON, mediaNDJSON, mediaEvent, mediaBatch},
+		answers: map[int]answer{
+			200: {"what became of each message", []string{mediaJSON}, "Ingested"},
+			400: problemAnswer, 409: problemAnswer, 413: problemAnswer, 415: problemAnswer, 503: problemAnswer, 507: problemAnswer,
+		},
+		handle: (*server).ingest,
+	},
+	{
+		method: "GET", path: "/v1/traces/{requestId}", id: "trace",
+		summary: "The flow of one request: its events, its calls, and the service at fault.",
+		answers: map[int]answer{200: {"the trace", []string{mediaJSON}, "Trace"}, 404: problemAnswer},
+		handle:  (*server).trace,
+	},
+	{
+		method: "GET", path: "/v1/position", id: "position",
+		summary: "The position of the log's last event; waits for one past after.",
+		query: []param{
+			{"after", "string", "answer once the log is past this position"},
+			{"wait", "integer", "for at most so many seconds, up to 60"},
+		},
+		answers: map[int]answer{200: {"the position", []string{mediaJSON}, "Position"}, 400: problemAnswer},
+		handle:  (*server).position,
+	},
+	{
+		method: "GET", path: "/healthz", id: "health", summary: "Whether the process lives.",
+		answers: map[int]answer{200: {"it does", []string{mediaJSON}, "Status"}},
+		handle:  (*server).health,
+	},
+	{
+		method: "GET", path: "/readyz", id: "ready", summary: "Whether the store answers.",
+		answers: map[int]answer{200: {"it does", []string{mediaJSON}, "Status"}, 503: problemAnswer},
+		handle:  (*server).ready,
+	},
+	{
+		method: "GET", path: "/metrics", id: "metrics", summary: "Metrics for Prometheus.",
+		answers: map[int]answer{200: {"metrics", []string{"text/plain"}, ""}},
+		handle:  (*server).metrics,
+	},
+}
+
+func init() {
+	// It describes the table and so can't stand in its initializer.
+	routes = append(routes, route{
+		method: "GET", path: "/openapi.json", id: "openapi", summary: "This document.",
+		answers: map[int]answer{200: {"the document", []string{mediaJSON}, ""}},
+		handle:  (*server).openAPI,
+	})
+}
+
+// match finds the route of a request. It works on the escaped path, so that
+// neither %2F nor .. changes which route is meant. allowed are the methods of
+// the path if only the method is wrong.
+func match(method string, u *url.URL) (found *route, arg string, allowed []string, err error) {
+	path := u.EscapedPath()
+	for i := range routes {
+		rt := &routes[i]
+		before, rest, variable := strings.Cut(rt.path, "{")
+		escaped := ""
+		if variable {
+			_, after, _ := strings.Cut(rest, "}")
+			var ok, okToo bool
+			if escaped, ok = strings.CutPrefix(path, before); ok {
+				escaped, okToo = strings.CutSuffix(escaped, after)
+			}
+			if !ok || !okToo {
+				continue
+			}
+		} else if path != rt.path {
+			continue
+		}
+		if method != rt.method && (method != http.MethodHead || rt.method != http.MethodGet) {
+			allowed = append(allowed, rt.method)
+			continue
+		}
+		arg, err = url.PathUnescape(escaped)
+		return rt, arg, nil, err
+	}
+	slices.Sort(allowed)
+	return nil, "", allowed, nil
+}

@@ -1,0 +1,189 @@
+package httpapi
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/eb901187/annals"
+)
+
+// Options changes how a handler works; nil means the defaults.
+type Options struct {
+	// Clock tells a trace which calls were given up; time.Now by default.
+	Clock func() time.Time
+	// Logger gets requests that fail by the server's fault; slog.Default by
+	// default.
+	Logger *slog.Logger
+	// BodyTimeout is how long a client may take to send a body; 30 s by default.
+	BodyTimeout time.Duration
+	// WriteTimeout is how long a client may take to take what it is sent, counted
+	// anew with each flush; 30 s by default.
+	WriteTimeout time.Duration
+	// Heartbeat is how often a quiet stream of events shows that it lives; 15 s
+	// by default.
+	Heartbeat time.Duration
+}
+
+// Limits of request bodies, in bytes.
+const (
+	MaxAppendBytes = 8 << 20  // a commit at its limit, in base64
+	MaxIngestBytes = 64 << 20 // of one request
+)
+
+type server struct {
+	store *annals.Store
+	opts  Options
+	stats *stats
+}
+
+// New makes a handler over store, which stays the caller's to close. It is safe
+// for concurrent use.
+func New(store *annals.Store, opts *Options) http.Handler {
+	s := &server{store: store}
+	if opts != nil {
+		s.opts = *opts
+	}
+	if s.opts.Clock == nil {
+		s.opts.Clock = time.Now
+	}
+	if s.opts.Logger == nil {
+		s.opts.Logger = slog.Default()
+	}
+	for _, d := range []*time.Duration{&s.opts.BodyTimeout, &s.opts.WriteTimeout} {
+		if *d <= 0 {
+			*d = 30 * time.Second
+		}
+	}
+	if s.opts.Heartbeat <= 0 {
+		s.opts.Heartbeat = 15 * time.Second
+	}
+	s.stats = newStats(store)
+	return s
+}
+
+// request is a matched request.
+type request struct {
+	*http.Request
+	route  *route
+	arg    string // what the path's {name} stands for
+	params url.Values
+}
+
+// answered notes whether and how a response began.
+type answered struct {
+	http.ResponseWriter
+	status int
+}
+
+func (a *answered) WriteHeader(status int) {
+	if a.status == 0 {
+		a.status = status
+	}
+	a.ResponseWriter.WriteHeader(status)
+}
+
+func (a *answered) Write(b []byte) (int, error) {
+	if a.status == 0 {
+		a.status = http.StatusOK
+	}
+	return a.ResponseWriter.Write(b)
+}
+
+// Unwrap is for http.ResponseController.
+func (a *answered) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+// ServeHTTP implements http.Handler.
+func (s *server) ServeHTTP(w http.ResponseWriter, raw *http.Request) {
+	a := &answered{ResponseWriter: w}
+	r := &request{Request: raw}
+	began := time.Now()
+	defer func() {
+		cause := recover()
+		if cause != nil && cause != http.ErrAbortHandler {
+			s.opts.Logger.Error("request panicked", "method", r.Method, "path", r.URL.Path, "panic", cause, "stack", string(debug.Stack()))
+			if a.status == 0 {
+				s.fail(a, r, NewProblem(errors.New("the server failed; its log says how")))
+				cause = nil
+			}
+		}
+		s.stats.request(r, a.status, time.Since(began))
+		if cause != nil {
+			panic(http.ErrAbortHandler) // a response that has begun is cut off
+		}
+	}()
+	err := s.dispatch(a, r)
+	if err == nil {
+		return
+	}
+	if a.status != 0 {
+		s.opts.Logger.Error("response cut off", "method", r.Method, "path", r.URL.Path, "error", err)
+		panic(http.ErrAbortHandler)
+	}
+	var refused *refusedIngest
+	p := NewProblem(err)
+	if errors.As(err, &refused) {
+		p.Results = refused.results
+	}
+	s.fail(a, r, p)
+}
+
+func (s *server) dispatch(w http.ResponseWriter, r *request) error {
+	rt, arg, allowed, err := match(r.Method, r.URL)
+	switch {
+	case err != nil:
+		return annals.Invalid("path", "is not validly percent-encoded")
+	case rt == nil && len(allowed) > 0:
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		return &annals.Error{Code: annals.CodeMethod, Message: r.Method + " is not allowed on " + r.URL.Path, Hint: "allowed: " + strings.Join(allowed, ", ")}
+	case rt == nil:
+		return &annals.Error{Code: annals.CodeNotFound, Message: "there is no resource " + strconv.Quote(r.URL.Path), Hint: "GET /openapi.json lists what there is"}
+	}
+	r.route, r.arg = rt, arg
+	if r.params, err = url.ParseQuery(r.URL.RawQuery); err != nil {
+		return annals.Invalid("query", "is not validly percent-encoded")
+	}
+	for name := range r.params {
+		if !slices.ContainsFunc(rt.query, func(p param) bool { return p.name == name }) {
+			return annals.Invalid(strconv.Quote(name), "is no parameter of this resource")
+		}
+	}
+	control := http.NewResponseController(w)
+	// A writer that can't have deadlines, as in a test, has no slow client.
+	_ = control.SetWriteDeadline(time.Now().Add(s.opts.WriteTimeout + s.opts.BodyTimeout))
+	if rt.accepts != nil {
+		_ = control.SetReadDeadline(time.Now().Add(s.opts.BodyTimeout))
+	}
+	return rt.handle(s, w, r)
+}
+
+// media returns the media type of the body after checking that the route takes
+// it. A body without a type counts as JSON.
+func (r *request) media() (string, error) {
+	given := r.Header.Get("Content-Type")
+	if given == "" {
+		return mediaJSON, nil
+	}
+	media, params, err := mime.ParseMediaType(given)
+	charset := params["charset"]
+	if err == nil && slices.Contains(r.route.accepts, media) && (charset == "" || strings.EqualFold(charset, "utf-8")) && r.Header.Get("Content-Encoding") == "" {
+		return media, nil
+	}
+	return "", &annals.Error{
+		Code:    annals.CodeUnsupportedType,
+		Message: "a body of type " + strconv.Quote(given) + strings.TrimRight(" "+r.Header.Get("Content-Encoding"), " ") + " is not accepted here",
+		Hint:    "send one of " + strings.Join(r.route.accepts, ", ") + " in UTF-8, or a CloudEvent in binary mode, for example with curl -H 'Content-Type: application/json'",
+	}
+}
+
+func (r *request) read(w http.ResponseWriter, limit int64) ([]byte, error) {
+	return io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+}

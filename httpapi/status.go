@@ -1,0 +1,106 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/eb901187/annals"
+	"github.com/eb901187/annals/tracking"
+)
+
+func (s *server) trace(w http.ResponseWriter, r *request) error {
+	t, err := tracking.Read(r.Context(), s.store, r.arg, s.opts.Clock())
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, mediaJSON, t)
+	return nil
+}
+
+func (s *server) position(w http.ResponseWriter, r *request) error {
+	const longest = 60 // seconds
+	a := args{r: r}
+	after, wait := a.number("after"), a.small("wait", longest)
+	if err := a.err(); err != nil {
+		return err
+	}
+	end, err := s.store.End(r.Context())
+	if err != nil {
+		return err
+	}
+	if wait > 0 && end <= after {
+		limit := time.Duration(wait) * time.Second
+		// A writer that can't have deadlines, as in a test, has no slow client.
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(limit + s.opts.WriteTimeout))
+		ctx, cancel := context.WithTimeout(r.Context(), limit)
+		defer cancel()
+		past, err := s.store.WaitPast(ctx, after)
+		switch {
+		case err == nil:
+			end = past
+		case ctx.Err() == nil:
+			return err
+		}
+	}
+	writeJSON(w, http.StatusOK, mediaJSON, map[string]string{"position": number(end)})
+	return nil
+}
+
+func (s *server) health(w http.ResponseWriter, _ *request) error {
+	writeJSON(w, http.StatusOK, mediaJSON, map[string]string{"status": "ok"})
+	return nil
+}
+
+func (s *server) ready(w http.ResponseWriter, r *request) error {
+	if _, err := s.store.End(r.Context()); err != nil {
+		return &annals.Error{Code: annals.CodeUnavailable, Message: "the store does not answer", Err: err}
+	}
+	writeJSON(w, http.StatusOK, mediaJSON, map[string]string{"status": "ready"})
+	return nil
+}
+
+func (s *server) metrics(w http.ResponseWriter, r *request) error {
+	s.stats.handler.ServeHTTP(w, r.Request)
+	return nil
+}
+
+// stats are a server's metrics.
+type stats struct {
+	handler  http.Handler
+	requests *prometheus.HistogramVec
+	stored   prometheus.Counter
+}
+
+func newStats(store *annals.Store) *stats {
+	registry := prometheus.NewRegistry()
+	s := &stats{
+		handler: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
+		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "annals_http_request_seconds", Help: "Time to answer, by operation and status.",
+			Buckets: prometheus.ExponentialBuckets(0.0001, 2, 16), // 0.1 ms to 3.3 s
+		}, []string{"operation", "status"}),
+		stored: prometheus.NewCounter(prometheus.CounterOpts{Name: "annals_events_stored_total", Help: "Events stored over HTTP, replays not counted."}),
+	}
+	position := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "annals_log_position", Help: "Position of the log's last event; -1 if the store does not answer."}, func() float64 {
+		end, err := store.End(context.Background())
+		if err != nil {
+			return -1
+		}
+		return float64(end)
+	})
+	registry.MustRegister(s.requests, s.stored, position)
+	return s
+}
+
+func (s *stats) request(r *request, status int, took time.Duration) {
+	operation := "none"
+	if r.route != nil {
+		operation = r.route.id
+	}
+	s.requests.WithLabelValues(operation, strconv.Itoa(status)).Observe(took.Seconds())
+}
