@@ -78,7 +78,9 @@ func (s *server) readLog(w http.ResponseWriter, r *request) error {
 	out := s.newEventWriter(w, media, exact)
 	out.id = func(e *annals.Event) int64 { return e.Position }
 	if follow {
-		return out.follow(r.Context(), s.store.Follow(r.Context(), q))
+		ctx, cancel := s.untilEnding(r)
+		defer cancel()
+		return out.follow(ctx, s.store.Follow(ctx, q))
 	}
 	if err := out.all(s.store.Log(r.Context(), q)); err != nil {
 		return err

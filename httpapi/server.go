@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -28,6 +29,9 @@ type Options struct {
 	// WriteTimeout is how long a client may take to take what it is sent, counted
 	// anew with each flush; 30 s by default.
 	WriteTimeout time.Duration
+	// Ending, when it is closed, ends the requests that have no end of their own:
+	// following, and waiting for a position.
+	Ending <-chan struct{}
 	// Heartbeat is how often a quiet stream of events shows that it lives; 15 s
 	// by default.
 	Heartbeat time.Duration
@@ -68,6 +72,19 @@ func New(store *annals.Store, opts *Options) http.Handler {
 	}
 	s.stats = newStats(store)
 	return s
+}
+
+// untilEnding is a context for a request without an end of its own.
+func (s *server) untilEnding(r *request) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(r.Context())
+	go func() {
+		select {
+		case <-s.opts.Ending:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
 }
 
 // request is a matched request.

@@ -1,7 +1,10 @@
 package bench
 
 import (
+	"fmt"
 	"slices"
+	"strings"
+	"text/tabwriter"
 	"time"
 )
 
@@ -19,6 +22,25 @@ type Row struct {
 // A Report is the result of a run.
 type Report struct {
 	Rows []Row `json:"rows"`
+}
+
+// Table is the report for people.
+func (r Report) Table() string {
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "workload\tevents/s\tp50 µs\tp99 µs\t× log\t× SQLite\t")
+	cell := func(format string, n float64) string {
+		if n == 0 {
+			return ""
+		}
+		return fmt.Sprintf(format, n)
+	}
+	for _, row := range r.Rows {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t %s\n", row.Workload, cell("%.0f", row.EventsPerSecond),
+			cell("%.1f", row.P50Us), cell("%.1f", row.P99Us), cell("%.2f", row.VsLog), cell("%.1f", row.VsSQLite), row.Note)
+	}
+	_ = w.Flush() // a strings.Builder never fails
+	return b.String()
 }
 
 func (r *Row) latency(took []time.Duration) {

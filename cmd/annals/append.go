@@ -1,0 +1,114 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eb901187/annals"
+	"github.com/eb901187/annals/httpapi"
+)
+
+func (a *app) append() *cobra.Command {
+	var e annals.Event
+	var data, expect, at string
+	c := &cobra.Command{
+		Use:   "append STREAM",
+		Short: "Append an event to a stream",
+		Example: `  annals append order-7 --type order-placed --data '{"total":12.5}' --expect 0
+  annals append order-7 --type order-paid --data @paid.json --id payment-4711`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			expected, err := parseExpect(expect)
+			if err != nil {
+				return err
+			}
+			if e.Time, err = parseTime("time", at); err != nil {
+				return err
+			}
+			if e.Data, err = a.data(data); err != nil {
+				return err
+			}
+			for name, value := range map[string]string{"id": e.ID, "source": e.Source, "content-type": e.ContentType} {
+				if value == "" && cmd.Flags().Changed(name) {
+					return annals.Invalid(name, "must not be empty")
+				}
+			}
+			return a.with(true, func(store *annals.Store) error {
+				commit, err := store.Append(cmd.Context(), args[0], expected, e)
+				if err != nil {
+					return err
+				}
+				return a.printCommit(commit)
+			})
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&e.Type, "type", "", "what happened, such as order-placed (required)")
+	f.StringVar(&data, "data", "", "JSON, @FILE, or @- for the standard input")
+	f.StringVar(&e.ID, "id", "", "makes repeating the command harmless; a new one by default")
+	f.StringVar(&e.Source, "source", "", "what the event comes from")
+	f.StringVar(&at, "time", "", "when it happened (RFC 3339); now by default")
+	f.StringVar(&e.Correlation, "correlation", "", "the request that the event belongs to")
+	f.StringVar(&e.Causation, "causation", "", "the event that led to it, as STREAM@VERSION")
+	f.StringVar(&e.ContentType, "content-type", "", "media type of the data; JSON by default")
+	f.StringVar(&expect, "expect", "any", "the stream's version: a number, 0 for no stream, or any")
+	return c
+}
+
+func (a *app) printCommit(c annals.Commit) error {
+	if a.asJSON {
+		return a.printJSON(httpapi.NewCommit(c))
+	}
+	stored := ""
+	if c.Replayed {
+		stored = " (stored before)"
+	}
+	_, err := fmt.Fprintf(a.out, "%s is at version %d, position %d%s\n", c.Stream, c.Version, c.Position, stored)
+	return err
+}
+
+func parseExpect(s string) (int64, error) {
+	if s == "any" {
+		return annals.Any, nil
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < 0 {
+		return 0, annals.Invalid("expect", "must be a version, 0 for no stream, or any")
+	}
+	return n, nil
+}
+
+func parseTime(name, s string) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		return t, annals.Invalid(name, "must be an RFC 3339 time such as 2020-05-01T20:00:00Z")
+	}
+	return t, nil
+}
+
+// data is what --data stands for. One byte over the limit is enough to refuse it.
+func (a *app) data(s string) ([]byte, error) {
+	name, isFile := strings.CutPrefix(s, "@")
+	if !isFile {
+		return []byte(s), nil
+	}
+	in := a.in
+	if name != "-" {
+		file, err := os.Open(name)
+		if err != nil {
+			return nil, &annals.Error{Code: annals.CodeInvalid, Message: "--data", Err: err}
+		}
+		defer file.Close()
+		in = file
+	}
+	return io.ReadAll(io.LimitReader(in, annals.MaxDataBytes+1))
+}

@@ -1,0 +1,107 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+)
+
+// Options says what to measure.
+type Options struct {
+	// Quick takes fewer events and shorter rounds: under 40 s on 2 cores.
+	Quick bool
+	// Dir is where stores are made, in a directory of their own that is removed;
+	// empty takes the system's. The speed is that of its disk.
+	Dir string
+	// Only names the workloads to run; empty runs all.
+	Only []string
+	// Say, if set, is told what is measured now.
+	Say func(string)
+}
+
+// rounds of every workload, the engines interleaved; a row is their median.
+const rounds = 5
+
+type bencher struct {
+	Options
+	dir string // removed after the run
+}
+
+// size picks between the full and the quick size of something.
+func (b *bencher) size(full, quick int) int {
+	if b.Quick {
+		return quick
+	}
+	return full
+}
+
+func (b *bencher) duration(full, quick time.Duration) time.Duration {
+	if b.Quick {
+		return quick
+	}
+	return full
+}
+
+// group is workloads that share a store.
+type group struct {
+	workloads []string
+	measure   func(context.Context) ([]Row, error)
+}
+
+// Run measures every workload that opts names.
+func Run(ctx context.Context, opts Options) (report Report, err error) {
+	b := &bencher{Options: opts}
+	if b.Say == nil {
+		b.Say = func(string) {}
+	}
+	if b.dir, err = os.MkdirTemp(opts.Dir, "annals-bench-"); err != nil {
+		return report, err
+	}
+	defer func() {
+		if gone := os.RemoveAll(b.dir); err == nil {
+			err = gone
+		}
+	}()
+	groups := []group{
+		{[]string{"append-1"}, b.appends(1)},
+		{[]string{"append-16"}, b.appends(16)},
+		{[]string{"append-64"}, b.appends(64)},
+		{[]string{"append-256"}, b.appends(256)},
+		{[]string{"load-10", "load-1000", "by-type-100", "scan"}, b.reads},
+		{[]string{"ingest", "reopen"}, b.ingest},
+		{[]string{"http-2000"}, b.http},
+	}
+	for _, name := range b.Only {
+		if !slices.ContainsFunc(groups, func(g group) bool { return slices.Contains(g.workloads, name) }) {
+			return report, fmt.Errorf("there is no workload %q", name)
+		}
+	}
+	for _, g := range groups {
+		if !b.wants(g.workloads...) {
+			continue
+		}
+		rows, err := g.measure(ctx)
+		if err != nil {
+			return report, fmt.Errorf("%s: %w", g.workloads[0], err)
+		}
+		for _, row := range rows {
+			if b.wants(row.Workload) {
+				report.Rows = append(report.Rows, row)
+			}
+		}
+	}
+	return report, nil
+}
+
+func (b *bencher) wants(workloads ...string) bool {
+	return len(b.Only) == 0 || slices.ContainsFunc(workloads, func(w string) bool { return slices.Contains(b.Only, w) })
+}
+
+func (b *bencher) appends(writers int) func(context.Context) ([]Row, error) {
+	return func(ctx context.Context) ([]Row, error) {
+		row, err := measureAppends(ctx, b.dir, writers, rounds, b.duration(2*time.Second, 300*time.Millisecond), b.Say)
+		return []Row{row}, err
+	}
+}

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"iter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eb901187/annals"
+)
+
+func (a *app) log() *cobra.Command {
+	var q annals.Query
+	var since, before string
+	var follow, exact bool
+	c := &cobra.Command{
+		Use:   "log",
+		Short: "Read the events of all streams in order, and follow them",
+		Example: `  annals log --types order-placed,order-paid --since 2020-05-01T00:00:00Z
+  annals log --follow --json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if q.Since, err = parseTime("since", since); err != nil {
+				return err
+			}
+			if q.Before, err = parseTime("before", before); err != nil {
+				return err
+			}
+			return a.with(false, func(store *annals.Store) error {
+				if !follow {
+					_, err := a.printEvents(store.Log(cmd.Context(), q), exact, a.logLine)
+					return err
+				}
+				_, err := a.printEvents(a.flushing(store.Follow(cmd.Context(), q)), exact, a.logLine)
+				if cmd.Context().Err() != nil {
+					return nil // an interrupt is how following ends
+				}
+				return err
+			})
+		},
+	}
+	f := c.Flags()
+	f.Int64Var(&q.After, "after", 0, "only positions behind this one")
+	f.Int64Var(&q.Until, "until", 0, "only positions up to this one; 0 for the end")
+	f.StringSliceVar(&q.Types, "types", nil, "only these types, separated by commas")
+	f.StringSliceVar(&q.Sources, "sources", nil, "only these sources, separated by commas")
+	f.StringVar(&q.Correlation, "correlation", "", "only the events of this request")
+	f.StringVar(&q.Prefix, "prefix", "", "only streams whose names start so")
+	f.StringVar(&since, "since", "", "only times from this one on (RFC 3339)")
+	f.StringVar(&before, "before", "", "only times before this one (RFC 3339)")
+	f.BoolVar(&q.Backward, "backward", false, "from the end to the start")
+	f.IntVar(&q.Limit, "limit", 0, "the most events; 0 for all")
+	f.BoolVar(&follow, "follow", false, "go on with new events as they arrive")
+	addExact(c, &exact)
+	return c
+}
+
+// flushing prints what came before it waits for the next event.
+func (a *app) flushing(events iter.Seq2[annals.Event, error]) iter.Seq2[annals.Event, error] {
+	return func(yield func(annals.Event, error) bool) {
+		for e, err := range events {
+			if !yield(e, err) {
+				return
+			}
+			if err := a.out.Flush(); err != nil {
+				yield(annals.Event{}, err)
+				return
+			}
+		}
+	}
+}

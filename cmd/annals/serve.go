@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eb901187/annals"
+	"github.com/eb901187/annals/httpapi"
+)
+
+const defaultListen = "127.0.0.1:4000"
+
+func (a *app) serve() *cobra.Command {
+	var listen string
+	var insecure bool
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve a store over HTTP",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.with(true, func(store *annals.Store) error {
+				return a.serveStore(cmd.Context(), store, listen, insecure)
+			})
+		},
+	}
+	addListen(c, &listen, &insecure)
+	return c
+}
+
+func addListen(c *cobra.Command, listen *string, insecure *bool) {
+	c.Flags().StringVar(listen, "listen", defaultListen, "address to listen on; port 0 takes a free one")
+	c.Flags().BoolVar(insecure, "insecure", false, "listen beyond this machine, without encryption or authentication")
+}
+
+// serveStore serves until ctx ends; requests under way are then given time.
+func (a *app) serveStore(ctx context.Context, store *annals.Store, listen string, insecure bool) error {
+	listener, err := a.listen(ctx, listen, insecure)
+	if err != nil {
+		return err
+	}
+	address := "http://" + listener.Addr().String()
+	if a.asJSON {
+		err = a.printJSON(map[string]string{"address": address, "store": a.store})
+	} else {
+		_, err = fmt.Fprintf(a.out, "serving %s on %s\n", a.store, address)
+	}
+	if err = errors.Join(err, a.out.Flush()); err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	ending := make(chan struct{})
+	logger := slog.New(slog.NewTextHandler(a.errs, nil))
+	server := &http.Server{
+		Handler:           httpapi.New(store, &httpapi.Options{Logger: logger, Ending: ending, Clock: a.clock}),
+		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	close(ending)
+	const patience = 10 * time.Second
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	return server.Shutdown(last)
+}
+
+func (a *app) listen(ctx context.Context, address string, insecure bool) (net.Listener, error) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, usage("--listen "+address+" is no address", "give HOST:PORT, for example "+defaultListen)
+	}
+	ip := net.ParseIP(host)
+	if host != "localhost" && (ip == nil || !ip.IsLoopback()) && !insecure {
+		return nil, usage("--listen "+address+" reaches beyond this machine, and the server has neither encryption nor authentication",
+			"put a proxy with both in front of "+defaultListen+", or add --insecure")
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, &annals.Error{
+			Code: annals.CodeUnavailable, Message: "can't listen on " + address, Err: err,
+			Hint: "another server may be running; choose another address with --listen",
+		}
+	}
+	return listener, nil
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eb901187/annals"
+	"github.com/eb901187/annals/tracking"
+)
+
+func (a *app) trace() *cobra.Command {
+	return &cobra.Command{
+		Use:   "trace REQUEST_ID",
+		Short: "Show the flow of a request and the service at fault",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.with(false, func(store *annals.Store) error {
+				t, err := tracking.Read(cmd.Context(), store, args[0], a.clock())
+				if err != nil {
+					return err
+				}
+				if a.asJSON {
+					return a.printJSON(t)
+				}
+				return printTrace(a.out, t)
+			})
+		},
+	}
+}
+
+// printTrace draws a request: its calls as a waterfall, then its verdict.
+func printTrace(w io.Writer, t *tracking.Trace) error {
+	var b strings.Builder
+	began, ended := span(t)
+	fmt.Fprintf(&b, "request %s: %s, %s, %s\n", t.RequestID, plural(len(t.Events), "event"), plural(len(t.Calls), "call"), round(ended.Sub(began)))
+	for i := range t.Calls {
+		c := &t.Calls[i]
+		status, took := "   ", round(c.Duration)
+		if c.Status != 0 {
+			status = fmt.Sprintf("%3d", c.Status)
+		}
+		if c.Open() {
+			took = "waiting"
+		}
+		mark, verdict := "✓", ""
+		if c.Failed() {
+			mark, verdict = "✗", "  "+c.Error
+		}
+		fmt.Fprintf(&b, "  %s %s  %-20s  %s  %8s  %s%s\n", mark, c.Began.Format("15:04:05.000"), c.Service, status, took, waterfall(c, began, ended), verdict)
+	}
+	if t.Faulty == "" {
+		b.WriteString("no service at fault\n")
+	} else {
+		fmt.Fprintf(&b, "at fault: %s\n", t.Faulty)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+func round(d time.Duration) string {
+	if d < time.Second {
+		return d.Round(100 * time.Microsecond).String()
+	}
+	return d.Round(time.Millisecond).String()
+}
+
+func span(t *tracking.Trace) (began, ended time.Time) {
+	began, ended = t.Events[0].Time, t.Events[len(t.Events)-1].Time
+	for i := range t.Calls {
+		if c := &t.Calls[i]; c.Began.Before(began) {
+			began = c.Began
+		} else if c.Ended.After(ended) {
+			ended = c.Ended
+		}
+	}
+	return began, ended
+}
+
+// waterfall draws when a call ran within its request.
+func waterfall(c *tracking.Call, began, ended time.Time) string {
+	const width = 30
+	total := ended.Sub(began)
+	if total <= 0 {
+		return strings.Repeat(" ", width)
+	}
+	end := c.Ended
+	if c.Open() {
+		end = ended
+	}
+	from := min(int(width*c.Began.Sub(began)/total), width-1)
+	to := max(min(int(width*end.Sub(began)/total), width), from+1)
+	return strings.Repeat(" ", from) + strings.Repeat("█", to-from) + strings.Repeat(" ", width-to)
+}
