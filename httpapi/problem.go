@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 
 	"github.com/eb901187/annals"
 )
@@ -38,11 +39,12 @@ func NewProblem(err error) Problem {
 	info := codeOf(err).Info()
 	p := Problem{
 		Type: "urn:annals:problem:" + string(info.Code), Title: info.Title, Status: info.Status,
-		Detail: err.Error(), Code: info.Code, Retryable: info.Retryable,
+		Detail: strings.TrimPrefix(err.Error(), "annals: "), Code: info.Code, Retryable: info.Retryable,
 	}
 	var known *annals.Error
-	if errors.As(err, &known) {
+	if errors.As(err, &known) && known.Hint != "" {
 		p.Hint = known.Hint
+		p.Detail = strings.Replace(p.Detail, " ("+known.Hint+")", "", 1)
 	}
 	var invalid *annals.InvalidError
 	if errors.As(err, &invalid) {

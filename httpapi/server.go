@@ -185,18 +185,18 @@ func (s *server) dispatch(w http.ResponseWriter, r *request) error {
 // media returns the media type of the body after checking that the route takes
 // it. A body without a type counts as JSON.
 func (r *request) media() (string, error) {
-	given := r.Header.Get("Content-Type")
-	if given == "" {
+	given, encoding := r.Header.Get("Content-Type"), r.Header.Get("Content-Encoding")
+	if given == "" && encoding == "" {
 		return mediaJSON, nil
 	}
 	media, params, err := mime.ParseMediaType(given)
 	charset := params["charset"]
-	if err == nil && slices.Contains(r.route.accepts, media) && (charset == "" || strings.EqualFold(charset, "utf-8")) && r.Header.Get("Content-Encoding") == "" {
+	if err == nil && slices.Contains(r.route.accepts, media) && (charset == "" || strings.EqualFold(charset, "utf-8")) && encoding == "" {
 		return media, nil
 	}
 	return "", &annals.Error{
 		Code:    annals.CodeUnsupportedType,
-		Message: "a body of type " + strconv.Quote(given) + strings.TrimRight(" "+r.Header.Get("Content-Encoding"), " ") + " is not accepted here",
+		Message: "a body of type " + strconv.Quote(given) + strings.TrimRight(" "+encoding, " ") + " is not accepted here",
 		Hint:    "send one of " + strings.Join(r.route.accepts, ", ") + " in UTF-8, or a CloudEvent in binary mode, for example with curl -H 'Content-Type: application/json'",
 	}
 }

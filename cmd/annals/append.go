@@ -78,7 +78,7 @@ func parseExpect(s string) (int64, error) {
 		return annals.Any, nil
 	}
 	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil || n < 0 {
+	if err != nil || n < 0 || s[0] == '+' {
 		return 0, annals.Invalid("expect", "must be a version, 0 for no stream, or any")
 	}
 	return n, nil

@@ -85,17 +85,16 @@ func usage(message, hint string) error {
 
 // explain prints an error: a problem with --json.
 func (a *app) explain(err error) {
+	p := httpapi.NewProblem(err)
 	if a.asJSON {
 		// Nothing is left to be done where stderr can't be written.
-		_ = json.NewEncoder(a.errs).Encode(httpapi.NewProblem(err))
+		_ = json.NewEncoder(a.errs).Encode(p)
 		return
 	}
-	text := strings.TrimPrefix(err.Error(), "annals: ")
-	var known *annals.Error
-	if errors.As(err, &known) && known.Hint != "" {
-		text = strings.Replace(text, " ("+known.Hint+")", "", 1) + "\n  → " + known.Hint
+	fmt.Fprintln(a.errs, "annals: "+p.Detail)
+	if p.Hint != "" {
+		fmt.Fprintln(a.errs, "  → "+p.Hint)
 	}
-	fmt.Fprintln(a.errs, "annals: "+text)
 }
 
 func (a *app) isRemote() bool {

@@ -1,0 +1,84 @@
+package annals_test
+
+import (
+	"bytes"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/eb901187/annals"
+
+// arrows say which of our packages each package may import, itself and what
+// those import included. ARCHITECTURE.md draws them.
+var arrows = map[string][]string{
+	"":                 nil,
+	"embedded":         {""},
+	"storetest":        {""},
+	"robust":           {""},
+	"ingest":           {""},
+	"tracking":         {""},
+	"httpapi":          {"", "ingest", "tracking"},
+	"client":           {"", "httpapi", "ingest", "tracking"},
+	"cmd/annals/bench": {"", "embedded", "client", "httpapi", "ingest", "tracking"},
+	"cmd/annals":       {"", "embedded", "client", "httpapi", "ingest", "tracking", "cmd/annals/bench"},
+}
+
+// drivers may be imported by commands and tests only.
+var drivers = []string{"embedded", "client"}
+
+func goList(t *testing.T, args ...string) []string {
+	t.Helper()
+	c := exec.Command("go", append([]string{"list"}, args...)...)
+	var errs bytes.Buffer
+	c.Stderr = &errs
+	out, err := c.Output()
+	if err != nil {
+		t.Fatalf("go list %v: %v\n%s", args, err, errs.String())
+	}
+	return strings.Fields(string(out))
+}
+
+func TestArrows(t *testing.T) {
+	for _, path := range goList(t, "./...") {
+		name := strings.TrimPrefix(strings.TrimPrefix(path, module), "/")
+		allowed, known := arrows[name]
+		if !known {
+			t.Errorf("package %s has no arrows: say in this test and in ARCHITECTURE.md what it may import", path)
+			continue
+		}
+		for _, dep := range goList(t, "-deps", path) {
+			ours, is := strings.CutPrefix(dep, module)
+			ours = strings.TrimPrefix(ours, "/")
+			if !is || ours == name || slices.Contains(allowed, ours) {
+				continue
+			}
+			reason := "arrows run one way: cmd → client, httpapi → ingest, tracking → the root"
+			if slices.Contains(drivers, ours) {
+				reason = "a driver may be chosen by commands and tests only, so that everything else works on every store"
+			}
+			t.Errorf("%s imports %s: %s", path, dep, reason)
+		}
+	}
+}
+
+// Whoever imports the event store gets nothing but the standard library with it.
+func TestRootImportsTheStandardLibraryOnly(t *testing.T) {
+	for _, dep := range goList(t, "-deps", ".") {
+		if first, _, _ := strings.Cut(dep, "/"); strings.Contains(first, ".") && dep != module {
+			t.Errorf("the root imports %s", dep)
+		}
+	}
+}
+
+// Names that say nothing are not used for packages.
+func TestPackageNames(t *testing.T) {
+	for _, path := range goList(t, "./...") {
+		for _, bad := range []string{"util", "common", "types", "core", "pkg", "helper", "manager", "impl"} {
+			if strings.Contains("/"+path+"/", "/"+bad) {
+				t.Errorf("%s: name a package for what it holds", path)
+			}
+		}
+	}
+}

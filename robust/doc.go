@@ -1,0 +1,3 @@
+// Package robust holds fault batteries: tests that break real processes. It has
+// no code of its own.
+package robust
