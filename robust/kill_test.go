@@ -22,7 +22,7 @@ import (
 )
 
 var (
-	kills    = flag.Int("kills", 5, "how often the server is killed")
+	kills    = flag.Int("kills", 50, "how often the server is killed")
 	killSeed = flag.Uint64("seed", 0, "seed of the moments of killing; 0 takes the clock")
 )
 

@@ -1,0 +1,45 @@
+# make test runs all that a change must pass, and nothing needs to be installed
+# for it but Go and bash. The other targets take longer.
+
+GO ?= go
+FUZZTIME ?= 60s
+
+.PHONY: test format vet staticcheck tests race bench bench-quick robust fuzz
+
+test: format vet staticcheck tests race
+
+format:
+	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt -w these: $$unformatted"; exit 1; }
+
+vet:
+	$(GO) vet ./...
+
+staticcheck:
+	$(GO) tool -modfile=tools/go.mod staticcheck ./...
+
+# Unit tests, contract, hostile input, kill -9, arrows, fuzz seeds, examples, and
+# the commands of README and docs.
+tests:
+	$(GO) test -timeout 10m ./...
+
+# The commands of the docs were run above and hold no goroutines of their own.
+race:
+	$(GO) test -race -timeout 10m -skip 'TestDocs|TestArrows|TestKilled|TestRoot|TestPackage' ./...
+
+# The figures of docs/benchmarks.md.
+bench:
+	$(GO) run ./cmd/annals bench --dir .
+
+bench-quick:
+	$(GO) run ./cmd/annals bench --quick --dir .
+
+# More crashes and kills than a change needs.
+robust:
+	$(GO) test -timeout 60m -v ./robust -kills 500
+	$(GO) test -timeout 60m -v ./embedded -run TestCrashes -crashes 500
+
+fuzz:
+	$(GO) test . -run XXX -fuzz FuzzCheckJSON -fuzztime $(FUZZTIME)
+	$(GO) test ./ingest -run XXX -fuzz FuzzDecode -fuzztime $(FUZZTIME)
+	$(GO) test ./embedded -run XXX -fuzz FuzzRecord -fuzztime $(FUZZTIME)
+	$(GO) test ./embedded -run XXX -fuzz FuzzKey -fuzztime $(FUZZTIME)
