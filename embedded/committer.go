@@ -50,7 +50,7 @@ type pending struct {
 	// What the index on disk says, read before the committer's turn; right as
 	// long as no tail went into the index since.
 	sealedVersion int64
-	sealedIDs     [][]int64
+	sealedIDs     []int64 // versions that the ids have there, 0 for none
 	generation    uint64
 
 	turn   chan struct{} // one value: answered, or to lead
@@ -136,12 +136,20 @@ func (d *driver) readSealed(p *pending) (err error) {
 	if err != nil || first == 1 {
 		return err
 	}
-	for _, hash := range p.hashes {
-		addresses, err := d.index.idAddresses(hash)
-		if err != nil {
-			return err
+	for i, hash := range p.hashes {
+		version := int64(0)
+		for address, err := range d.index.idAddresses(hash) {
+			if err == nil {
+				version, err = d.idVersion(address, p.stream, p.events[i].ID)
+			}
+			if err != nil {
+				return err
+			}
+			if version > 0 {
+				break
+			}
 		}
-		p.sealedIDs = append(p.sealedIDs, addresses)
+		p.sealedIDs = append(p.sealedIDs, version)
 	}
 	return nil
 }
@@ -315,35 +323,31 @@ func (d *driver) head(p *pending) (int64, error) {
 	}
 	for i := range p.events {
 		id := p.events[i].ID
-		version, known := c.ids[idKey{p.stream, id}]
-		for _, lists := range [...][][]int64{p.sealedIDs, inMemory} {
-			if len(lists) == 0 || known {
-				continue
-			}
+		version := c.ids[idKey{p.stream, id}]
+		if version == 0 && len(p.sealedIDs) > 0 {
+			version = p.sealedIDs[i]
+		}
+		for k := 0; inMemory != nil && version == 0 && k < len(inMemory[i]); k++ {
 			var err error
-			if version, known, err = d.holdsID(lists[i], p.stream, id); err != nil {
+			if version, err = d.idVersion(inMemory[i][k], p.stream, id); err != nil {
 				return 0, err
 			}
 		}
-		if known {
+		if version > 0 {
 			return 0, &annals.DuplicateError{Stream: p.stream, ID: id, Version: version}
 		}
 	}
 	return head, nil
 }
 
-// holdsID looks for an id of a stream at addresses with its hash.
-func (d *driver) holdsID(addresses []int64, stream, id string) (int64, bool, error) {
-	for _, address := range addresses {
-		h, b, err := d.log.record(address)
-		if err != nil {
-			return 0, false, err
-		}
-		if string(b.bytes(b.id)) == id && string(b.bytes(b.stream)) == stream {
-			return h.version, true, nil
-		}
+// idVersion returns the version of the event at address if it has this id in
+// this stream, and 0 if only the hash is the same.
+func (d *driver) idVersion(address int64, stream, id string) (int64, error) {
+	h, b, err := d.log.record(address)
+	if err != nil || string(b.bytes(b.id)) != id || string(b.bytes(b.stream)) != stream {
+		return 0, err
 	}
-	return 0, false, nil
+	return h.version, nil
 }
 
 // write makes the batch durable. An error that matches ErrUnknownOutcome means

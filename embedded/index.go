@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -17,7 +18,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// The index on disk is a Pebble store that only ever ingests sorted tables, one
+// The index on disk is a Pebble store that only ever ingests sorted tables, two
 // for each sealed tail. Names hold no zero byte, which ends them in keys:
 //
 //	'm'                              sealed address and position
@@ -27,7 +28,7 @@ import (
 //	't' type 0 first address         chunk of addresses
 //	'o' source 0 first address       chunk of addresses
 //	'c' correlation 0 first address  chunk of addresses
-//	'i' hash of stream and id        addresses of 8 bytes, merged by appending
+//	'z' …                            ids: see ids.go
 type indexKind byte
 
 const (
@@ -36,7 +37,6 @@ const (
 	byType        indexKind = 't'
 	bySource      indexKind = 'o'
 	byCorrelation indexKind = 'c'
-	byID          indexKind = 'i'
 	streamHead    indexKind = 'h'
 	sealedMark    indexKind = 'm'
 )
@@ -53,6 +53,7 @@ type index struct {
 	// table is how sealed tails are written.
 	table sstable.WriterOptions
 	ids   *idFilter
+	runs  atomic.Pointer[[]int64] // starts of the sealed tails, ascending
 
 	using     sync.RWMutex // held for reading while the index is used
 	closed    bool
@@ -82,10 +83,14 @@ func openIndex(fs vfs.FS, dir string, logger *slog.Logger) (*index, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &index{
+	x := &index{
 		fs: fs, dir: dir, db: db, ids: newIDFilter(), readers: map[*chunkReader]struct{}{},
 		table: opts.MakeWriterOptions(0, db.TableFormat()),
-	}, nil
+	}
+	if err := x.findRuns(); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return x, nil
 }
 
 // pebbleLogger passes on what asks for a person. Pebble calls Fatalf where it
@@ -111,7 +116,7 @@ func nameKey(kind indexKind, name string) []byte {
 
 func chunkKey(kind indexKind, name string, ordinal int64) []byte {
 	b := nameKey(kind, name)
-	if kind != byPosition && kind != byID {
+	if kind != byPosition {
 		b = append(b, 0)
 	}
 	return binary.BigEndian.AppendUint64(b, uint64(ordinal))
@@ -162,22 +167,6 @@ func (x *index) version(stream string) (int64, error) {
 	return int64(version), nil
 }
 
-// idAddresses returns where the log may hold an id with this hash.
-func (x *index) idAddresses(hash uint64) ([]int64, error) {
-	if !x.ids.mayHold(hash) {
-		return nil, nil
-	}
-	value, err := x.get(chunkKey(byID, "", int64(hash)))
-	if err != nil {
-		return nil, err
-	}
-	addresses := make([]int64, 0, len(value)/8)
-	for ; len(value) >= 8; value = value[8:] {
-		addresses = append(addresses, int64(binary.BigEndian.Uint64(value)))
-	}
-	return addresses, nil
-}
-
 func (x *index) err(err error) error {
 	switch {
 	case err == nil:
@@ -188,48 +177,37 @@ func (x *index) err(err error) error {
 	return storeErr(x.dir, "reading the index", err)
 }
 
-// seal writes a tail as one sorted table and takes it in, together with the
+// seal writes a tail as sorted tables and takes them in, together with the
 // mark, in one step.
 func (x *index) seal(t *tail, end logEnd) error {
-	name := x.fs.PathJoin(x.dir, fmt.Sprintf("sealing-%016x.sst", t.start))
-	file, err := x.fs.Create(name, vfs.WriteCategoryUnspecified)
+	lists, err := x.writeTable(fmt.Sprintf("sealing-%016x.sst", t.start), func(w *tableWriter) { w.tail(t, end) })
 	if err != nil {
 		return err
 	}
-	w := &tableWriter{w: sstable.NewWriter(objstorageprovider.NewFileWritable(file), x.table)}
-	w.tail(t, end)
-	err = errors.Join(w.err, w.w.Close())
+	run, err := x.writeTable(fmt.Sprintf("sealing-%016x-ids.sst", t.start), func(w *tableWriter) { w.run(t) })
 	if err == nil {
-		err = x.db.Ingest(context.Background(), []string{name})
+		err = x.db.Ingest(context.Background(), []string{lists, run})
 	}
 	if err != nil {
-		return errors.Join(err, ignoreMissing(x.fs.Remove(name)))
+		return errors.Join(err, ignoreMissing(x.fs.Remove(lists)), ignoreMissing(x.fs.Remove(run)))
 	}
-	for hash := range t.ids {
-		x.ids.add(hash)
-	}
+	x.addRun(t)
 	return nil
 }
 
-// fillFilter adds the ids that the index holds to its filter, until stop closes.
-func (x *index) fillFilter(stop <-chan struct{}) error {
-	it, err := x.db.NewIter(&pebble.IterOptions{LowerBound: []byte{byte(byID)}, UpperBound: []byte{byte(byID) + 1}})
+// writeTable makes a synced table and returns its path.
+func (x *index) writeTable(name string, write func(*tableWriter)) (string, error) {
+	path := x.fs.PathJoin(x.dir, name)
+	file, err := x.fs.Create(path, vfs.WriteCategoryUnspecified)
 	if err != nil {
-		return x.err(err)
+		return path, err
 	}
-	for it.Next() {
-		x.ids.add(uint64(keyOrdinal(it.Key())))
-		select {
-		case <-stop:
-			return it.Close()
-		default:
-		}
+	w := &tableWriter{w: sstable.NewWriter(objstorageprovider.NewFileWritable(file), x.table)}
+	write(w)
+	if err := errors.Join(w.err, w.w.Close()); err != nil {
+		return path, errors.Join(err, ignoreMissing(x.fs.Remove(path)))
 	}
-	if err := it.Close(); err != nil {
-		return x.err(err)
-	}
-	x.ids.ready.Store(true)
-	return nil
+	return path, nil
 }
 
 // tableWriter writes a tail's keys in order and keeps the first error.
@@ -245,7 +223,6 @@ func (w *tableWriter) tail(t *tail, end logEnd) {
 	for _, name := range streams {
 		w.set(nameKey(streamHead, name), binary.AppendUvarint(nil, uint64(t.streams[name].version())))
 	}
-	w.ids(t)
 	mark := binary.BigEndian.AppendUint64(nil, uint64(end.address))
 	w.set([]byte{byte(sealedMark)}, binary.BigEndian.AppendUint64(mark, uint64(end.position)))
 	w.lists(bySource, t.sources)
@@ -276,17 +253,5 @@ func (w *tableWriter) numbered(kind indexKind, name string, first int64, address
 		w.buf = appendChunk(w.buf[:0], chunk)
 		w.set(chunkKey(kind, name, first), w.buf)
 		first += int64(len(chunk))
-	}
-}
-
-func (w *tableWriter) ids(t *tail) {
-	for _, hash := range slices.Sorted(maps.Keys(t.ids)) {
-		w.buf = w.buf[:0]
-		for _, address := range t.idAddresses(hash) {
-			w.buf = binary.BigEndian.AppendUint64(w.buf, uint64(address))
-		}
-		if w.err == nil {
-			w.err = w.w.Merge(chunkKey(byID, "", int64(hash)), w.buf)
-		}
 	}
 }

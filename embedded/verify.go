@@ -258,6 +258,6 @@ func (v *verifier) index(dir string) error {
 		return v.damage(err)
 	}
 	c := &indexCheck{v: v, d: d}
-	err = c.run()
+	err = c.all()
 	return errors.Join(v.damage(err), d.Close())
 }

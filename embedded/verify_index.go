@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -23,7 +24,7 @@ type indexCheck struct {
 	}
 }
 
-func (c *indexCheck) run() error {
+func (c *indexCheck) all() error {
 	sealed, err := c.d.index.sealed()
 	if err != nil {
 		return err
@@ -53,17 +54,30 @@ func (c *indexCheck) key(it *pebble.Iterator) error {
 		c.counts[kind]++
 		return nil
 	case byID:
-		for value := it.Value(); len(value) >= 8; value = value[8:] {
-			address := int64(binary.BigEndian.Uint64(value))
-			if err := c.entry(kind, "", keyOrdinal(key), address); err != nil {
-				return err
-			}
-		}
-		return nil
+		return c.run(key, it.Value())
 	case byStream, byPosition, byType, bySource, byCorrelation:
 		return c.chunk(kind, it)
 	}
 	c.v.problem("%s: the index holds a key of unknown kind %q", c.d.index.dir, key[:1])
+	return nil
+}
+
+// run checks a chunk of ids: in order, and with each address once in its run.
+func (c *indexCheck) run(key, value []byte) error {
+	if !isRunKey(key) || len(value) == 0 || len(value)%idPair != 0 || binary.BigEndian.Uint64(value) != uint64(keyOrdinal(key)) {
+		c.v.problem("%s: a chunk of ids is damaged", c.d.index.dir)
+		return nil
+	}
+	for i := idPair; i < len(value); i += idPair {
+		if bytes.Compare(value[i-idPair:i], value[i:i+idPair]) >= 0 {
+			c.v.problem("%s: ids are out of order in the run of address %d", c.d.index.dir, runOf(key))
+		}
+	}
+	for hash, address := range pairsOf(value) {
+		if err := c.entry(byID, "", int64(hash), address); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

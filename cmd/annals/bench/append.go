@@ -40,12 +40,12 @@ var payload = func() []byte {
 	return append(data, `"}`...)
 }()
 
-func openEngines(dir string, bareSize int64) ([]engine, error) {
+func openEngines(dir string) ([]engine, error) {
 	store, err := embedded.Open(filepath.Join(dir, "annals"), nil)
 	if err != nil {
 		return nil, err
 	}
-	bare, err := openBareLog(filepath.Join(dir, "bare.log"), bareSize)
+	bare, err := openBareLog(filepath.Join(dir, "bare.log"))
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +62,7 @@ func openEngines(dir string, bareSize int64) ([]engine, error) {
 				version++
 				return bare.append(w, stream, version, newID(), payload)
 			}
-		}, bare.file.Close},
+		}, bare.close},
 		{"sqlite", func(stream string) func(context.Context) error {
 			version := int64(0)
 			return func(ctx context.Context) error {
@@ -92,7 +92,7 @@ func measureAppends(ctx context.Context, dir string, writers, rounds int, each t
 		return Row{}, err
 	}
 	defer os.RemoveAll(dir)
-	engines, err := openEngines(dir, 256<<20)
+	engines, err := openEngines(dir)
 	if err != nil {
 		return Row{}, err
 	}

@@ -2,24 +2,36 @@ package bench
 
 import (
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"hash/crc32"
 	"os"
 	"sync"
 	"time"
 )
 
-// A bareLog appends checksummed records to one file with group commit and keeps
-// no index: it can't find a stream, check a version or tell a repeated event.
-// The file is filled with zeros beforehand, so that a sync writes no metadata.
+// A bareLog appends checksummed records to files with group commit and keeps no
+// index: it can't find a stream, check a version or tell a repeated event. Its
+// files are filled with zeros ahead of their use, so that a sync writes no
+// metadata, and are kept, as a log is.
 type bareLog struct {
-	file *os.File
-	size int64
+	name  string
+	files int // made so far
+	spare chan bareFile
 
 	mu      sync.Mutex
 	queue   []*bareWrite
 	leading bool
-	at      int64 // belongs to the leader
-	buf     []byte
+
+	// What follows belongs to the leader.
+	file *os.File
+	at   int64
+	buf  []byte
+}
+
+type bareFile struct {
+	*os.File
+	err error
 }
 
 type bareWrite struct {
@@ -28,18 +40,24 @@ type bareWrite struct {
 	err    error
 }
 
-func openBareLog(name string, size int64) (*bareLog, error) {
-	file, err := os.Create(name)
-	if err != nil {
-		return nil, err
-	}
+const bareFileSize = 64 << 20
+
+func openBareLog(name string) (*bareLog, error) {
+	l := &bareLog{name: name, spare: make(chan bareFile, 1)}
+	first := l.makeFile(0)
+	l.file, l.files = first.File, 1
+	return l, first.err
+}
+
+func (l *bareLog) makeFile(n int) bareFile {
+	file, err := os.Create(fmt.Sprintf("%s.%d", l.name, n))
 	zeros := make([]byte, 1<<20)
-	for written := int64(0); written < size; written += int64(len(zeros)) {
-		if _, err := file.Write(zeros); err != nil {
-			return nil, err
+	for written := int64(0); err == nil && written < bareFileSize; written += int64(len(zeros)) {
+		if _, err = file.Write(zeros); err == nil {
+			err = syncData(file)
 		}
 	}
-	return &bareLog{file: file, size: size}, file.Sync()
+	return bareFile{file, err}
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -80,14 +98,7 @@ func (l *bareLog) lead() {
 	for _, w := range batch {
 		l.buf = append(l.buf, w.record...)
 	}
-	if l.at+int64(len(l.buf)) > l.size {
-		l.at = 0
-	}
-	_, err := l.file.WriteAt(l.buf, l.at)
-	if err == nil {
-		err = syncData(l.file)
-	}
-	l.at += int64(len(l.buf))
+	err := l.write()
 	l.mu.Lock()
 	if len(l.queue) > 0 {
 		l.queue[0].turn <- true
@@ -100,4 +111,38 @@ func (l *bareLog) lead() {
 			w.turn <- false
 		}
 	}
+}
+
+func (l *bareLog) write() error {
+	if l.at+int64(len(l.buf)) > bareFileSize {
+		next := <-l.spare
+		if next.err != nil {
+			return next.err
+		}
+		if err := l.file.Close(); err != nil {
+			return err
+		}
+		l.file, l.at = next.File, 0
+	}
+	before := l.at
+	l.at += int64(len(l.buf))
+	if before == 0 {
+		n := l.files
+		l.files++
+		go func() { l.spare <- l.makeFile(n) }()
+	}
+	if _, err := l.file.WriteAt(l.buf, before); err != nil {
+		return err
+	}
+	return syncData(l.file)
+}
+
+func (l *bareLog) close() error {
+	if l.files > 1 {
+		spare := <-l.spare
+		if err := errors.Join(spare.err, spare.Close()); err != nil {
+			return err
+		}
+	}
+	return l.file.Close()
 }

@@ -1,0 +1,178 @@
+package embedded
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"iter"
+	"slices"
+	"sort"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// The index keeps the ids of each sealed tail as a run of its own: pairs of a
+// hash and an address, sorted, in chunks of idChunk pairs.
+//
+//	'z' start of the tail, first hash of the chunk → pairs of 16 bytes
+//
+// Runs never overlap, so that Pebble never rewrites one: as single keys with
+// random hashes, ids were most of what compaction had to move. A lookup that the
+// filter does not answer tries the runs one by one, the newest first.
+const (
+	byID    indexKind = 'z'
+	idChunk           = 256
+	idPair            = 16 // bytes
+)
+
+func runKey(start int64, hash uint64) []byte {
+	b := append(make([]byte, 0, 18), byte(byID))
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(b, uint64(start)), hash)
+}
+
+func runOf(key []byte) int64 { return int64(binary.BigEndian.Uint64(key[1:])) }
+
+var idBounds = pebble.IterOptions{LowerBound: []byte{byte(byID)}, UpperBound: []byte{byte(byID) + 1}}
+
+// idPairs are the ids of a tail in the order of a run.
+func (t *tail) idPairs() [][2]uint64 {
+	pairs := make([][2]uint64, 0, len(t.addresses))
+	for hash, address := range t.ids {
+		pairs = append(pairs, [2]uint64{hash, uint64(address)})
+	}
+	for hash, addresses := range t.sameHash {
+		for _, address := range addresses {
+			pairs = append(pairs, [2]uint64{hash, uint64(address)})
+		}
+	}
+	slices.SortFunc(pairs, func(a, b [2]uint64) int { return cmp.Or(cmp.Compare(a[0], b[0]), cmp.Compare(a[1], b[1])) })
+	return pairs
+}
+
+// run writes the ids of a tail. Pairs of one hash stay in one chunk.
+func (w *tableWriter) run(t *tail) {
+	pairs := t.idPairs()
+	for len(pairs) > 0 {
+		n := min(idChunk, len(pairs))
+		for n < len(pairs) && pairs[n][0] == pairs[n-1][0] {
+			n++
+		}
+		w.buf = w.buf[:0]
+		for _, pair := range pairs[:n] {
+			w.buf = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(w.buf, pair[0]), pair[1])
+		}
+		w.set(runKey(t.start, pairs[0][0]), w.buf)
+		pairs = pairs[n:]
+	}
+}
+
+// pairsOf yields the pairs of a chunk.
+func pairsOf(value []byte) iter.Seq2[uint64, int64] {
+	return func(yield func(uint64, int64) bool) {
+		for ; len(value) >= idPair; value = value[idPair:] {
+			if !yield(binary.BigEndian.Uint64(value), int64(binary.BigEndian.Uint64(value[8:]))) {
+				return
+			}
+		}
+	}
+}
+
+// idAddresses yields where the log may hold an id with this hash. The index
+// stays open meanwhile.
+func (x *index) idAddresses(hash uint64) iter.Seq2[int64, error] {
+	return func(yield func(int64, error) bool) {
+		if !x.ids.mayHold(hash) {
+			return
+		}
+		var failed error
+		stopped := false
+		err := x.use(func() error {
+			it, err := x.db.NewIter(&idBounds)
+			if err != nil {
+				return err
+			}
+			runs := *x.runs.Load()
+			for i := len(runs) - 1; i >= 0 && !stopped; i-- {
+				for address := range inRun(it, runs[i], hash) {
+					if stopped = !yield(address, nil); stopped {
+						break
+					}
+				}
+			}
+			failed = it.Error()
+			return cmp.Or(failed, it.Close())
+		})
+		if err != nil && !stopped {
+			yield(0, x.err(err))
+		}
+	}
+}
+
+// inRun yields the addresses of a hash in one run.
+func inRun(it *pebble.Iterator, run int64, hash uint64) iter.Seq[int64] {
+	return func(yield func(int64) bool) {
+		// The chunk that starts at or before the hash: keys have no zero behind.
+		if !it.SeekLT(append(runKey(run, hash), 0)) || runOf(it.Key()) != run {
+			return
+		}
+		value := it.Value()
+		i := sort.Search(len(value)/idPair, func(i int) bool { return binary.BigEndian.Uint64(value[i*idPair:]) >= hash })
+		for other, address := range pairsOf(value[i*idPair:]) {
+			if other != hash || !yield(address) {
+				return
+			}
+		}
+	}
+}
+
+// findRuns learns which runs there are.
+func (x *index) findRuns() error {
+	it, err := x.db.NewIter(&idBounds)
+	if err != nil {
+		return x.err(err)
+	}
+	runs := []int64{}
+	for valid := it.First(); valid; valid = it.SeekGE(runKey(runs[len(runs)-1]+1, 0)) {
+		if !isRunKey(it.Key()) {
+			return cmp.Or(it.Close(), damagedIndex(x.dir, "it holds a key of unknown kind", nil))
+		}
+		runs = append(runs, runOf(it.Key()))
+	}
+	x.runs.Store(&runs)
+	return x.err(cmp.Or(it.Error(), it.Close()))
+}
+
+// addRun makes an ingested run known.
+func (x *index) addRun(t *tail) {
+	runs := append(slices.Clone(*x.runs.Load()), t.start)
+	x.runs.Store(&runs)
+	for hash := range t.ids {
+		x.ids.add(hash)
+	}
+}
+
+// fillFilter adds the ids that the index holds to its filter, until stop closes.
+func (x *index) fillFilter(stop <-chan struct{}) error {
+	it, err := x.db.NewIter(&idBounds)
+	if err != nil {
+		return x.err(err)
+	}
+	for it.Next() {
+		for hash := range pairsOf(it.Value()) {
+			x.ids.add(hash)
+		}
+		select {
+		case <-stop:
+			return it.Close()
+		default:
+		}
+	}
+	if err := cmp.Or(it.Error(), it.Close()); err != nil {
+		return x.err(err)
+	}
+	x.ids.ready.Store(true)
+	return nil
+}
+
+// isRunKey reports whether key is one of a run.
+func isRunKey(key []byte) bool { return len(key) == 17 && bytes.HasPrefix(key, []byte{byte(byID)}) }
