@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"iter"
+	"runtime"
 	"slices"
 	"sort"
 
@@ -19,10 +20,11 @@ import (
 // Runs never overlap, so that Pebble never rewrites one: as single keys with
 // random hashes, ids were most of what compaction had to move. A lookup that the
 // filter does not answer tries the runs one by one, the newest first.
+const byID indexKind = 'z'
+
 const (
-	byID    indexKind = 'z'
-	idChunk           = 256
-	idPair            = 16 // bytes
+	idChunk = 256
+	idPair  = 16 // bytes
 )
 
 func runKey(start int64, hash uint64) []byte {
@@ -34,35 +36,54 @@ func runOf(key []byte) int64 { return int64(binary.BigEndian.Uint64(key[1:])) }
 
 var idBounds = pebble.IterOptions{LowerBound: []byte{byte(byID)}, UpperBound: []byte{byte(byID) + 1}}
 
-// idPairs are the ids of a tail in the order of a run.
-func (t *tail) idPairs() [][2]uint64 {
-	pairs := make([][2]uint64, 0, len(t.addresses))
-	for hash, address := range t.ids {
-		pairs = append(pairs, [2]uint64{hash, uint64(address)})
-	}
-	for hash, addresses := range t.sameHash {
-		for _, address := range addresses {
-			pairs = append(pairs, [2]uint64{hash, uint64(address)})
+// idPairs yields the ids of a tail in the order of a run, in parts: sorting all
+// at once would keep appends from a core for tens of milliseconds.
+func (t *tail) idPairs() iter.Seq[[][2]uint64] {
+	const parts = 256 // by the first byte of the hash
+	return func(yield func([][2]uint64) bool) {
+		var split [parts][][2]uint64
+		for part := range split {
+			split[part] = make([][2]uint64, 0, len(t.addresses)/parts*5/4)
+		}
+		n := 0
+		add := func(hash uint64, address int64) {
+			split[hash>>56] = append(split[hash>>56], [2]uint64{hash, uint64(address)})
+			if n++; n%1024 == 0 {
+				runtime.Gosched()
+			}
+		}
+		for hash, address := range t.ids {
+			add(hash, address)
+		}
+		for hash, addresses := range t.sameHash {
+			for _, address := range addresses {
+				add(hash, address)
+			}
+		}
+		for _, pairs := range split {
+			slices.SortFunc(pairs, func(a, b [2]uint64) int { return cmp.Or(cmp.Compare(a[0], b[0]), cmp.Compare(a[1], b[1])) })
+			if !yield(pairs) {
+				return
+			}
 		}
 	}
-	slices.SortFunc(pairs, func(a, b [2]uint64) int { return cmp.Or(cmp.Compare(a[0], b[0]), cmp.Compare(a[1], b[1])) })
-	return pairs
 }
 
 // run writes the ids of a tail. Pairs of one hash stay in one chunk.
 func (w *tableWriter) run(t *tail) {
-	pairs := t.idPairs()
-	for len(pairs) > 0 {
-		n := min(idChunk, len(pairs))
-		for n < len(pairs) && pairs[n][0] == pairs[n-1][0] {
-			n++
+	for pairs := range t.idPairs() {
+		for len(pairs) > 0 {
+			n := min(idChunk, len(pairs))
+			for n < len(pairs) && pairs[n][0] == pairs[n-1][0] {
+				n++
+			}
+			w.buf = w.buf[:0]
+			for _, pair := range pairs[:n] {
+				w.buf = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(w.buf, pair[0]), pair[1])
+			}
+			w.set(runKey(t.start, pairs[0][0]), w.buf)
+			pairs = pairs[n:]
 		}
-		w.buf = w.buf[:0]
-		for _, pair := range pairs[:n] {
-			w.buf = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(w.buf, pair[0]), pair[1])
-		}
-		w.set(runKey(t.start, pairs[0][0]), w.buf)
-		pairs = pairs[n:]
 	}
 }
 
@@ -146,8 +167,12 @@ func (x *index) findRuns() error {
 func (x *index) addRun(t *tail) {
 	runs := append(slices.Clone(*x.runs.Load()), t.start)
 	x.runs.Store(&runs)
+	n := 0
 	for hash := range t.ids {
 		x.ids.add(hash)
+		if n++; n%1024 == 0 {
+			runtime.Gosched()
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -234,6 +235,7 @@ func (w *tableWriter) tail(t *tail, end logEnd) {
 }
 
 func (w *tableWriter) set(key, value []byte) {
+	runtime.Gosched() // appends come first
 	if w.err == nil {
 		w.err = w.w.Set(key, value)
 	}
