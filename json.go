@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strconv"
+	"sync"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -40,7 +41,9 @@ func CheckJSON(text []byte) error {
 	if !utf8.Valid(text) {
 		return &JSONError{invalidUTF8(text), "invalid UTF-8"}
 	}
-	s := jsonScanner{text: text}
+	s := scanners.Get().(*jsonScanner)
+	defer s.release()
+	s.text = text
 	s.space()
 	if !s.value(0) {
 		return s.err
@@ -68,6 +71,20 @@ type jsonScanner struct {
 	at   int
 	keys [][]byte // of the objects that are open, innermost last
 	err  *JSONError
+}
+
+var scanners = sync.Pool{New: func() any { return new(jsonScanner) }}
+
+// release keeps only the room for keys.
+func (s *jsonScanner) release() {
+	const keep = 64
+	keys := s.keys[:cap(s.keys)]
+	if len(keys) > keep {
+		keys = nil
+	}
+	clear(keys)
+	*s = jsonScanner{keys: keys[:0]}
+	scanners.Put(s)
 }
 
 func (s *jsonScanner) fail(message string) bool {

@@ -8,8 +8,8 @@ import (
 
 // An idFilter says of most ids that are not in the index on disk that they are
 // not, without reading it: a blocked Bloom filter (Putze, Sanders, Singler 2007)
-// in layers, each twice as large as the one before. One id costs 12 bits; about
-// one new id in 100 has to be looked up all the same.
+// in layers, each twice as large as the one before. One id costs 16 bits; of
+// the new ids fewer than one in 200 have to be looked up all the same.
 //
 // It is filled behind the scenes after the store has been opened. Until then
 // ready is false and every id has to be looked up.
@@ -26,9 +26,9 @@ type filterLayer struct {
 }
 
 const (
-	filterBits     = 12
+	filterBits     = 16
 	firstLayerIDs  = 256 << 10
-	filterProbes   = 6
+	filterProbes   = 7
 	filterBlockLen = 512 // bits: a cache line
 )
 
