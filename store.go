@@ -100,10 +100,11 @@ func (s *Store) Append(ctx context.Context, stream string, expected int64, event
 		// Appending again settles an unknown outcome: the ids are the same, so a
 		// first try that did land is found, and one that did not is made good.
 		commit, err := s.driver.Append(ctx, stream, expected, stamped)
+		if err == nil {
+			return commit, nil
+		}
 		var duplicate *DuplicateError
 		switch {
-		case err == nil:
-			return commit, nil
 		case errors.As(err, &duplicate):
 			return s.replayed(ctx, stream, expected, events, stamped, duplicate)
 		case errors.Is(err, ErrUnknownOutcome):

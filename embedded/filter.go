@@ -42,16 +42,14 @@ func newFilterLayer(ids int) *filterLayer {
 	return &filterLayer{blocks: make([][8]uint64, ids*filterBits/filterBlockLen), room: ids, capacity: ids}
 }
 
-// add puts ids into the filter. It may run beside mayHold.
+// add puts an id into the filter. It may run beside mayHold.
 func (f *idFilter) add(hash uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	layers := *f.layers.Load()
 	last := layers[len(layers)-1]
 	if last.room == 0 {
-		last = newFilterLayer(2 * last.capacity)
-		layers = append(slices.Clone(layers), last)
-		f.layers.Store(&layers)
+		last = f.grow(layers)
 	}
 	last.room--
 	block, bits := last.block(hash), hash
@@ -60,6 +58,13 @@ func (f *idFilter) add(hash uint64) {
 		atomic.OrUint64(&block[bit/64], 1<<(bit%64))
 		bits = bits>>9 | bits<<55
 	}
+}
+
+func (f *idFilter) grow(layers []*filterLayer) *filterLayer {
+	last := newFilterLayer(2 * layers[len(layers)-1].capacity)
+	layers = append(slices.Clone(layers), last)
+	f.layers.Store(&layers)
+	return last
 }
 
 // mayHold is false only for a hash that was not added.

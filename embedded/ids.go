@@ -98,13 +98,10 @@ func pairsOf(value []byte) iter.Seq2[uint64, int64] {
 	}
 }
 
-// idAddresses yields where the log may hold an id with this hash. The index
-// stays open meanwhile.
+// idAddresses yields where the log may hold an id with this hash. Ask the filter
+// first. The index stays open meanwhile.
 func (x *index) idAddresses(hash uint64) iter.Seq2[int64, error] {
 	return func(yield func(int64, error) bool) {
-		if !x.ids.mayHold(hash) {
-			return
-		}
 		var failed error
 		stopped := false
 		err := x.use(func() error {

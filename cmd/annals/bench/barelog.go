@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"os"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -90,6 +91,7 @@ func (l *bareLog) append(w *bareWrite, stream string, version int64, id string, 
 }
 
 func (l *bareLog) lead() {
+	runtime.Gosched() // lets the writers that the last batch woke join this one
 	l.mu.Lock()
 	batch := l.queue
 	l.queue = nil
