@@ -183,7 +183,11 @@ func (d *driver) lead() {
 	runtime.Gosched()
 	batch := c.take()
 	d.commitBatch(batch)
+	for _, p := range batch[1:] {
+		p.turn <- struct{}{}
+	}
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	if len(c.queue) > 0 {
 		next := c.queue[0]
 		next.leads = true
@@ -191,10 +195,6 @@ func (d *driver) lead() {
 	} else {
 		c.leading = false
 		c.idle.Broadcast()
-	}
-	c.mu.Unlock()
-	for _, p := range batch[1:] {
-		p.turn <- struct{}{}
 	}
 }
 

@@ -101,17 +101,17 @@ func (l *bareLog) lead() {
 		l.buf = append(l.buf, w.record...)
 	}
 	err := l.write()
-	l.mu.Lock()
-	if len(l.queue) > 0 {
-		l.queue[0].turn <- true
-	} else {
-		l.leading = false
-	}
-	l.mu.Unlock()
 	for i, w := range batch {
 		if w.err = err; i > 0 {
 			w.turn <- false
 		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.queue) > 0 {
+		l.queue[0].turn <- true
+	} else {
+		l.leading = false
 	}
 }
 
