@@ -22,7 +22,7 @@ type Options struct {
 }
 
 // rounds of every workload, the engines interleaved; a row is their median.
-const rounds = 5
+const rounds = 6
 
 type bencher struct {
 	Options
@@ -101,7 +101,7 @@ func (b *bencher) wants(workloads ...string) bool {
 
 func (b *bencher) appends(writers int) func(context.Context) ([]Row, error) {
 	return func(ctx context.Context) ([]Row, error) {
-		row, err := measureAppends(ctx, b.dir, writers, rounds, b.duration(2*time.Second, 300*time.Millisecond), b.Say)
+		row, err := measureAppends(ctx, b.dir, writers, rounds, b.duration(2*time.Second, 200*time.Millisecond), b.Say)
 		return []Row{row}, err
 	}
 }
