@@ -262,9 +262,11 @@ func (s *jsonScanner) str() (raw []byte, escaped, ok bool) {
 	s.at++
 	start := s.at
 	for s.at < len(s.text) {
-		for s.at < len(s.text) && plain[s.text[s.at]] {
-			s.at++
+		at := s.at // in a register
+		for at < len(s.text) && plain[s.text[at]] {
+			at++
 		}
+		s.at = at
 		switch c := s.peek(); {
 		case s.at == len(s.text):
 		case c == '"':

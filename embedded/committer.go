@@ -48,11 +48,10 @@ type pending struct {
 	events   []annals.Event
 	hashes   []uint64
 	records  []byte
-	// What the index on disk says, read before the committer's turn; right as
-	// long as no tail went into the index since.
-	sealedVersion int64
-	sealedIDs     []int64 // versions that the ids have there, 0 for none
-	generation    uint64
+	// What lookUp found, before the committer's turn.
+	version    int64   // of the stream
+	held       []int64 // versions that the ids have in the stream, 0 for none
+	generation uint64
 
 	turn   chan struct{} // one value: answered, or to lead
 	leads  bool
@@ -102,7 +101,7 @@ func (p *pending) release() {
 	if cap(p.records) > keep {
 		p.records = nil
 	}
-	*p = pending{turn: p.turn, records: p.records[:0], hashes: p.hashes[:0], sealedIDs: p.sealedIDs[:0]}
+	*p = pending{turn: p.turn, records: p.records[:0], hashes: p.hashes[:0], held: p.held[:0]}
 	pendings.Put(p)
 }
 
@@ -113,40 +112,70 @@ func (d *driver) prepare(p *pending, stream string, expected int64, events []ann
 		p.hashes = append(p.hashes, idHash(stream, events[i].ID))
 		p.records = appendRecord(p.records, stream, &events[i], i, len(events))
 	}
-	return d.readSealed(p)
+	return d.lookUp(p)
 }
 
-// readSealed learns what the index on disk says of p's stream and ids, and less
-// where memory says it too: a tail that holds the stream knows its version.
-func (d *driver) readSealed(p *pending) (err error) {
+// lookUp learns the version of p's stream and which of p's ids it holds. It
+// reads the disk only for what no tail knows.
+func (d *driver) lookUp(p *pending) (err error) {
+	p.held = p.held[:0]
 	d.mu.RLock()
 	p.generation = d.generation
-	first := int64(0) // version of the stream's first event in memory
-	for _, t := range [...]*tail{d.active, d.frozen} {
-		if t != nil && t.streams[p.stream] != nil {
-			first = t.streams[p.stream].first
+	version, sealed := int64(0), int64(-1) // sealed: versions that only the disk has; -1: ask it
+	var candidates [][]int64               // addresses by event
+	for _, t := range [...]*tail{d.frozen, d.active} {
+		if t == nil || t.streams[p.stream] == nil {
+			continue
+		}
+		version = t.streams[p.stream].version()
+		if sealed < 0 {
+			sealed = t.streams[p.stream].first - 1
+		}
+		for i, hash := range p.hashes {
+			if addresses := t.idAddresses(hash); addresses != nil {
+				if candidates == nil {
+					candidates = make([][]int64, len(p.hashes))
+				}
+				candidates[i] = append(candidates[i], addresses...)
+			}
 		}
 	}
 	d.mu.RUnlock()
-	p.sealedIDs = p.sealedIDs[:0]
-	if first == 0 {
-		first, err = d.index.version(p.stream)
-		p.sealedVersion = first
-		first++
+	if sealed < 0 {
+		if sealed, err = d.index.version(p.stream); err != nil {
+			return err
+		}
+		version = sealed
 	}
-	if err != nil || first == 1 {
-		return err
+	p.version = version
+	if version == 0 || sealed == 0 && candidates == nil {
+		return nil
 	}
 	for i, hash := range p.hashes {
-		version := int64(0)
-		if d.index.ids.mayHold(hash) {
-			if version, err = d.sealedID(hash, p.stream, p.events[i].ID); err != nil {
-				return err
-			}
+		held := int64(0)
+		if candidates != nil {
+			held, err = d.firstVersion(candidates[i], p.stream, p.events[i].ID)
 		}
-		p.sealedIDs = append(p.sealedIDs, version)
+		if held == 0 && err == nil && sealed > 0 && d.index.ids.mayHold(hash) {
+			held, err = d.sealedID(hash, p.stream, p.events[i].ID)
+		}
+		if err != nil {
+			return err
+		}
+		p.held = append(p.held, held)
 	}
 	return nil
+}
+
+// firstVersion returns the version of the first of these events that has this
+// id in this stream, 0 for none.
+func (d *driver) firstVersion(addresses []int64, stream, id string) (int64, error) {
+	for _, address := range addresses {
+		if version, err := d.idVersion(address, stream, id); version > 0 || err != nil {
+			return version, err
+		}
+	}
+	return 0, nil
 }
 
 // sealedID returns the version that an id of a stream has in the index on disk,
@@ -301,55 +330,42 @@ func (d *driver) place(p *pending, start int64) error {
 // head returns the version that the stream has for p, after refusing ids that
 // it holds already.
 func (d *driver) head(p *pending) (int64, error) {
-	c := &d.commit
-	d.mu.RLock()
-	for p.generation != d.generation {
-		d.mu.RUnlock()
-		if err := d.readSealed(p); err != nil {
+	if d.moved(p) {
+		if err := d.lookUp(p); err != nil {
 			return 0, err
 		}
-		d.mu.RLock()
 	}
-	head := p.sealedVersion
-	var inMemory [][]int64
-	for _, t := range [...]*tail{d.frozen, d.active} {
-		if t == nil || t.streams[p.stream] == nil {
-			continue
-		}
-		head = t.streams[p.stream].version()
-		for i, hash := range p.hashes {
-			if addresses := t.idAddresses(hash); addresses != nil {
-				if inMemory == nil {
-					inMemory = make([][]int64, len(p.hashes))
-				}
-				inMemory[i] = append(inMemory[i], addresses...)
-			}
-		}
-	}
-	d.mu.RUnlock()
-	if batched, ok := c.heads[p.stream]; ok {
-		head = batched
-	}
-	if head == 0 {
-		return 0, nil
-	}
+	batched, inBatch := d.commit.heads[p.stream]
 	for i := range p.events {
 		id := p.events[i].ID
-		version := c.ids[idKey{p.stream, id}]
-		if version == 0 && len(p.sealedIDs) > 0 {
-			version = p.sealedIDs[i]
+		version := int64(0)
+		if len(p.held) > 0 {
+			version = p.held[i]
 		}
-		for k := 0; inMemory != nil && version == 0 && k < len(inMemory[i]); k++ {
-			var err error
-			if version, err = d.idVersion(inMemory[i][k], p.stream, id); err != nil {
-				return 0, err
-			}
+		if version == 0 && inBatch {
+			version = d.commit.ids[idKey{p.stream, id}]
 		}
 		if version > 0 {
 			return 0, &annals.DuplicateError{Stream: p.stream, ID: id, Version: version}
 		}
 	}
-	return head, nil
+	if inBatch {
+		return batched, nil
+	}
+	return p.version, nil
+}
+
+// moved reports whether p's stream may have events that lookUp did not see. Most
+// have none, so that the committer needs not look for ids.
+func (d *driver) moved(p *pending) bool {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	for _, t := range [...]*tail{d.active, d.frozen} {
+		if t != nil && t.streams[p.stream] != nil {
+			return t.streams[p.stream].version() != p.version
+		}
+	}
+	return p.generation != d.generation
 }
 
 // idVersion returns the version of the event at address if it has this id in
