@@ -40,7 +40,11 @@ func (r Report) Table() string {
 			cell("%.1f", row.P50Us), cell("%.1f", row.P99Us), cell("%.2f", row.VsLog), cell("%.1f", row.VsSQLite), row.Note)
 	}
 	_ = w.Flush() // a strings.Builder never fails
-	return b.String()
+	lines := strings.Split(b.String(), "\n")
+	for i := range lines {
+		lines[i] = strings.TrimRight(lines[i], " ")
+	}
+	return strings.Join(lines, "\n")
 }
 
 func (r *Row) latency(took []time.Duration) {
