@@ -13,11 +13,12 @@ func ExampleReport_Table() {
 		{Workload: "append-16", EventsPerSecond: 64336, P50Us: 215.9, P99Us: 981.3, VsLog: 0.8, VsSQLite: 18.9},
 		{Workload: "reopen", P50Us: 50695, Note: "a store of 1000000 events"},
 	}}
-	fmt.Print(report.Table())
+	fmt.Print("measured:\n", report.Table())
 	// Output:
-	//  workload  events/s   p50 µs  p99 µs  × log  × SQLite
-	// append-16     64336    215.9   981.3   0.80      18.9
-	//    reopen            50695.0                           a store of 1000000 events
+	// measured:
+	//    workload  events/s   p50 µs  p99 µs  × log  × SQLite
+	//   append-16     64336    215.9   981.3   0.80      18.9
+	//      reopen            50695.0                          a store of 1000000 events
 }
 
 // A workload that does not exist is refused before anything is measured.
