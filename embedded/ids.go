@@ -179,7 +179,7 @@ func (x *index) fillFilter(stop <-chan struct{}) error {
 	if err != nil {
 		return x.err(err)
 	}
-	for it.Next() {
+	for valid := it.First(); valid; valid = it.Next() {
 		for hash := range pairsOf(it.Value()) {
 			x.ids.add(hash)
 		}
