@@ -132,7 +132,7 @@ func AppendJSONString(b []byte, s string) []byte {
 // are extension attributes. It checks the form; Append checks the values. The
 // error is a *JSONError or an *InvalidError.
 func ParseEvent(text []byte) (Event, error) {
-	if err := CheckJSON(text); err != nil {
+	if err := CheckEnvelope(text); err != nil {
 		return Event{}, err
 	}
 	var e Event
@@ -226,7 +226,7 @@ func (v *violations) number(field string, raw []byte) int64 {
 // that is no object. The text must have passed CheckJSON.
 func JSONMembers(text []byte) iter.Seq2[string, []byte] {
 	return func(yield func(string, []byte) bool) {
-		s := jsonScanner{text: text}
+		s := jsonScanner{text: text, depth: maxEnvelopeDepth}
 		s.space()
 		if s.peek() != '{' {
 			return
@@ -261,7 +261,7 @@ func JSONMembers(text []byte) iter.Seq2[string, []byte] {
 // nothing for a value that is no array. The text must have passed CheckJSON.
 func JSONElements(text []byte) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
-		s := jsonScanner{text: text}
+		s := jsonScanner{text: text, depth: maxEnvelopeDepth}
 		s.space()
 		if s.peek() != '[' {
 			return

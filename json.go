@@ -37,13 +37,22 @@ func (e *JSONError) ErrorCode() Code { return CodeInvalidJSON }
 //
 // encoding/json keeps the last of two equal keys and replaces invalid UTF-8, so
 // that an audit and a projection could read different facts from one event.
-func CheckJSON(text []byte) error {
+func CheckJSON(text []byte) error { return checkJSON(text, MaxJSONDepth) }
+
+// CheckEnvelope is CheckJSON for a text that wraps data in an object, or in an
+// array of objects: it may nest two levels deeper than the data, which is checked
+// by itself when it is appended.
+func CheckEnvelope(text []byte) error { return checkJSON(text, maxEnvelopeDepth) }
+
+const maxEnvelopeDepth = MaxJSONDepth + 2
+
+func checkJSON(text []byte, depth int) error {
 	if !utf8.Valid(text) {
 		return &JSONError{invalidUTF8(text), "invalid UTF-8"}
 	}
 	s := scanners.Get().(*jsonScanner)
 	defer s.release()
-	s.text = text
+	s.text, s.depth = text, depth
 	s.space()
 	if !s.value(0) {
 		return s.err
@@ -67,10 +76,11 @@ func invalidUTF8(text []byte) int {
 }
 
 type jsonScanner struct {
-	text []byte
-	at   int
-	keys [][]byte // of the objects that are open, innermost last
-	err  *JSONError
+	text  []byte
+	at    int
+	depth int      // that arrays and objects may have
+	keys  [][]byte // of the objects that are open, innermost last
+	err   *JSONError
 }
 
 var scanners = sync.Pool{New: func() any { return new(jsonScanner) }}
@@ -144,8 +154,8 @@ func (s *jsonScanner) word(w string) bool {
 }
 
 func (s *jsonScanner) array(depth int) bool {
-	if depth > MaxJSONDepth {
-		return s.fail("nested deeper than " + strconv.Itoa(MaxJSONDepth))
+	if depth > s.depth {
+		return s.fail("nested deeper than " + strconv.Itoa(s.depth))
 	}
 	s.at++
 	s.space()
@@ -172,8 +182,8 @@ func (s *jsonScanner) array(depth int) bool {
 }
 
 func (s *jsonScanner) object(depth int) bool {
-	if depth > MaxJSONDepth {
-		return s.fail("nested deeper than " + strconv.Itoa(MaxJSONDepth))
+	if depth > s.depth {
+		return s.fail("nested deeper than " + strconv.Itoa(s.depth))
 	}
 	base := len(s.keys)
 	var many map[string]struct{}

@@ -45,8 +45,12 @@ func serve(t *testing.T, wrap func(http.Handler) http.Handler) string {
 }
 
 func TestContractAgainstALiveServer(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) annals.Driver {
-		d, err := OpenDriver(serve(t, nil), nil)
+	addresses := map[string]string{}
+	storetest.Run(t, func(t *testing.T, dir string) annals.Driver {
+		if addresses[dir] == "" {
+			addresses[dir] = serve(t, nil)
+		}
+		d, err := OpenDriver(addresses[dir], nil)
 		if err != nil {
 			t.Fatal(err)
 		}

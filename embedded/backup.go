@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	iofs "io/fs"
+	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -22,6 +24,7 @@ import (
 // Restoring is opening the copy, or copying it to where it shall be.
 func Backup(ctx context.Context, dir, to string, options *Options) (int64, error) {
 	opts := options.orDefaults()
+	dir, to = filepath.Clean(dir), filepath.Clean(to)
 	position, err := backup(ctx, dir, to, opts)
 	return position, storeErr(to, "copying the store", err)
 }
@@ -36,6 +39,11 @@ func backup(ctx context.Context, dir, to string, opts Options) (position int64, 
 	}
 	if err := checkFormat(fs, dir); err != nil {
 		return 0, err
+	}
+	if inside, err := filepath.Rel(dir, to); err == nil && inside != ".." && !strings.HasPrefix(inside, ".."+string(filepath.Separator)) {
+		return 0, &annals.Error{
+			Code: annals.CodeInvalid, Message: to + " lies in the store " + dir, Hint: "name a directory outside the store",
+		}
 	}
 	names, err := fs.List(to)
 	if ignoreMissing(err) != nil {

@@ -50,6 +50,7 @@ type pending struct {
 	records  []byte
 	// What lookUp found, before the committer's turn.
 	version    int64   // of the stream
+	inTail     bool    // a tail held the stream
 	held       []int64 // versions that the ids have in the stream, 0 for none
 	generation uint64
 
@@ -120,7 +121,7 @@ func (d *driver) prepare(p *pending, stream string, expected int64, events []ann
 func (d *driver) lookUp(p *pending) (err error) {
 	p.held = p.held[:0]
 	d.mu.RLock()
-	p.generation = d.generation
+	p.generation, p.inTail = d.generation, false
 	version, sealed := int64(0), int64(-1) // sealed: versions that only the disk has; -1: ask it
 	var candidates [][]int64               // addresses by event
 	for _, t := range [...]*tail{d.frozen, d.active} {
@@ -128,6 +129,7 @@ func (d *driver) lookUp(p *pending) (err error) {
 			continue
 		}
 		version = t.streams[p.stream].version()
+		p.inTail = true
 		if sealed < 0 {
 			sealed = t.streams[p.stream].first - 1
 		}
@@ -362,7 +364,9 @@ func (d *driver) moved(p *pending) bool {
 	defer d.mu.RUnlock()
 	for _, t := range [...]*tail{d.active, d.frozen} {
 		if t != nil && t.streams[p.stream] != nil {
-			return t.streams[p.stream].version() != p.version
+			// Where no tail held the stream, what one holds now came later, though the
+			// index may have told of it before it told of its ids.
+			return !p.inTail || t.streams[p.stream].version() != p.version
 		}
 	}
 	return p.generation != d.generation

@@ -35,7 +35,8 @@ type driver struct {
 	sealErr    error         // why the last sealing failed
 	sealAgain  int           // length of active at which a frozen tail is looked after
 
-	background sync.WaitGroup // sealing, and making the next segment
+	sealing    sync.WaitGroup
+	background sync.WaitGroup // making the next segment, and filling the filter of ids
 	closed     atomic.Bool
 	closing    chan struct{}
 }
@@ -68,7 +69,7 @@ func (d *driver) sealIfDue() error {
 			d.startSealing()
 		}
 		d.mu.Unlock()
-		d.background.Wait()
+		d.sealing.Wait()
 		d.mu.Lock()
 		if d.sealErr != nil {
 			if n >= 2*d.sealEvery {
@@ -87,7 +88,7 @@ func (d *driver) startSealing() {
 	frozen := d.frozen
 	end := logEnd{d.active.start, d.active.first - 1}
 	d.sealErr, d.sealAgain = nil, 2*d.sealEvery
-	d.background.Go(func() {
+	d.sealing.Go(func() {
 		err := d.spaceFor(0)
 		if err == nil {
 			err = d.index.seal(frozen, end)
@@ -165,6 +166,7 @@ func (d *driver) Close() error {
 	close(d.closing)
 	d.commit.stop()
 	d.background.Wait()
+	d.sealing.Wait()
 	d.mu.Lock()
 	if d.frozen == nil && len(d.active.addresses) >= sealOnClose {
 		d.frozen, d.active = d.active, newTail(d.end)
@@ -173,6 +175,6 @@ func (d *driver) Close() error {
 		d.startSealing()
 	}
 	d.mu.Unlock()
-	d.background.Wait()
+	d.sealing.Wait()
 	return errors.Join(d.index.close(), d.commit.closeSpare(), d.log.close(), d.lock.Close())
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	iofs "io/fs"
 	"log/slog"
+	"path/filepath"
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -154,13 +155,9 @@ func lockDir(dir string, opts Options) (io.Closer, error) {
 			return nil, err
 		}
 	}
-	lock, err := fs.Lock(fs.PathJoin(dir, lockFile))
+	lock, err := lockStore(fs, dir)
 	if err != nil {
-		return nil, &annals.Error{
-			Code: annals.CodeInUse, Err: err,
-			Message: "another process has the store in " + dir + " open",
-			Hint:    "stop it, or talk to it: if it is annals serve, use --store http://127.0.0.1:4000",
-		}
+		return nil, err
 	}
 	if isNew {
 		err = writeFormat(fs, dir)
@@ -171,6 +168,32 @@ func lockDir(dir string, opts Options) (io.Closer, error) {
 		return nil, errors.Join(err, lock.Close())
 	}
 	return lock, nil
+}
+
+// lockStore locks a store under the one name that all its spellings share, as the
+// operating system's lock does not keep a process out of what it has open itself.
+func lockStore(fs vfs.FS, dir string) (io.Closer, error) {
+	name := dir
+	if fs == vfs.Default {
+		real, err := filepath.EvalSymlinks(dir)
+		if err == nil {
+			real, err = filepath.Abs(real)
+		}
+		if err != nil {
+			return nil, err
+		}
+		name = real
+	}
+	lock, err := fs.Lock(fs.PathJoin(name, lockFile))
+	var unopened *iofs.PathError
+	if err == nil || errors.As(err, &unopened) {
+		return lock, err
+	}
+	return nil, &annals.Error{
+		Code: annals.CodeInUse, Err: err,
+		Message: "the store in " + dir + " is open already, in another process or in this one",
+		Hint:    "stop it; or, if it is annals serve, give --store the address that it serves on",
+	}
 }
 
 func noStore(dir string) error {

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -67,19 +69,27 @@ func wantClean(t *testing.T, dir string, events int64, opts *Options) {
 }
 
 func TestContractOnDisk(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) annals.Driver { return testDriver(t, t.TempDir(), Options{}) })
+	storetest.Run(t, func(t *testing.T, dir string) annals.Driver { return testDriver(t, dir, Options{}) })
 }
 
 func TestContractOnCrashableFileSystem(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) annals.Driver {
-		return testDriver(t, "store", Options{FS: vfs.NewCrashableMem()})
+	disks := map[string]*vfs.MemFS{}
+	storetest.Run(t, func(t *testing.T, dir string) annals.Driver {
+		if disks[dir] == nil {
+			disks[dir] = vfs.NewCrashableMem()
+		}
+		return testDriver(t, "store", Options{FS: disks[dir]})
 	})
 }
 
 // With tails of a few events, every read crosses the index on disk, a tail that
 // is being sealed, and the active one.
 func TestContractAcrossSealedIndexes(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) annals.Driver { return testDriver(t, t.TempDir(), Options{sealEvery: 7}) })
+	storetest.Run(t, func(t *testing.T, dir string) annals.Driver {
+		d := testDriver(t, dir, Options{sealEvery: 7})
+		d.(*driver).background.Wait() // the filter of ids is asked from the start
+		return d
+	})
 }
 
 func TestSecondProcessIsToldWhatToDo(t *testing.T) {
@@ -96,6 +106,63 @@ func TestSecondProcessIsToldWhatToDo(t *testing.T) {
 	}
 	if _, err := Reindex(dir, nil); !errors.Is(err, annals.ErrInUse) {
 		t.Fatalf("reindex: %v", err)
+	}
+}
+
+func TestOneDirectoryUnderTwoNamesIsOpenedOnce(t *testing.T) {
+	dir := t.TempDir()
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	s := openTest(t, dir, Options{})
+	defer mustClose(t, s)
+	t.Chdir(filepath.Dir(dir))
+	for _, other := range []string{link, filepath.Base(dir), dir + "/", "./" + filepath.Base(dir) + "/."} {
+		if _, err := Open(other, nil); !errors.Is(err, annals.ErrInUse) {
+			t.Errorf("%s: %v", other, err)
+		}
+	}
+}
+
+func TestAFileIsNoStore(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "paid.json")
+	if err := os.WriteFile(file, []byte("{}"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{file, filepath.Join(file, "below")} {
+		if _, err := Open(dir, nil); !errors.Is(err, annals.ErrInvalid) || !strings.Contains(err.Error(), "a file") {
+			t.Errorf("%s: %v", dir, err)
+		}
+	}
+}
+
+func TestBackupNamesItsTarget(t *testing.T) {
+	dir := t.TempDir()
+	s := openTest(t, dir, Options{})
+	fill(t, s, 0, 3)
+	mustClose(t, s)
+	if _, err := Backup(t.Context(), dir, filepath.Join(dir, "copy"), nil); !errors.Is(err, annals.ErrInvalid) {
+		t.Errorf("into the store itself: %v", err)
+	}
+	to := filepath.Join(t.TempDir(), "copy")
+	if n, err := Backup(t.Context(), dir, to+"/", nil); err != nil || n != 3 {
+		t.Errorf("with a slash behind: %d, %v", n, err)
+	}
+	wantClean(t, to, 3, nil)
+}
+
+// An append that looked before its stream was in a tail must look again, even if
+// the index gave it the right version: its ids may not have been there yet.
+func TestStreamThatCameIntoATailMeanwhileHasMoved(t *testing.T) {
+	d := testDriver(t, t.TempDir(), Options{}).(*driver)
+	s := annals.New(d, nil)
+	defer mustClose(t, s)
+	if _, err := s.Append(t.Context(), "a", 0, annals.Event{ID: "1", Type: "T"}); err != nil {
+		t.Fatal(err)
+	}
+	if !d.moved(&pending{stream: "a", version: 1, generation: d.generation}) {
+		t.Error("the stream has not moved on")
 	}
 }
 

@@ -37,6 +37,17 @@ func storeErr(dir, doing string, err error) error {
 			Hint:    "free some space and append again; the store need not be opened anew",
 		}
 	}
+	switch {
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return &annals.Error{
+			Code: annals.CodeUnavailable, Err: err, Message: doing + " in " + dir + " is not permitted",
+			Hint: "every command needs to write there: see to the owner and the permissions of the directory",
+		}
+	case errors.Is(err, syscall.ENOTDIR):
+		return &annals.Error{
+			Code: annals.CodeInvalid, Err: err, Message: dir + " is, or lies below, a file", Hint: "a store is a directory: name another",
+		}
+	}
 	return &annals.Error{Code: annals.CodeInternal, Err: err, Message: doing + " in " + dir}
 }
 

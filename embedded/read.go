@@ -178,7 +178,7 @@ func (d *driver) Log(ctx context.Context, q annals.Query) iter.Seq2[annals.Event
 			yield(annals.Event{}, err)
 			return
 		}
-		if first > last {
+		if q.After >= last {
 			return
 		}
 		low, err := d.addressOf(first, end)

@@ -140,7 +140,7 @@ func (s *segment) readEnds() error {
 	if _, err := s.file.ReadAt(prologue, 0); err != nil && err != io.EOF {
 		return err
 	}
-	if string(prologue[:8]) != prologueMagic ||
+	if string(prologue[:8]) != prologueMagic || !allZero(prologue[36:]) ||
 		crc32.Checksum(prologue[:32], castagnoli) != binary.LittleEndian.Uint32(prologue[32:]) {
 		return damaged(s.name, 0, "the segment's prologue is damaged")
 	}
@@ -165,7 +165,7 @@ func (s *segment) readFooter() error {
 	if allZero(b) {
 		return nil
 	}
-	if string(b[:8]) != footerMagic || crc32.Checksum(b[:32], castagnoli) != binary.LittleEndian.Uint32(b[32:]) {
+	if string(b[:8]) != footerMagic || !allZero(b[36:]) || crc32.Checksum(b[:32], castagnoli) != binary.LittleEndian.Uint32(b[32:]) {
 		return damaged(s.name, s.size-footerSize, "the segment's footer is damaged")
 	}
 	f := &footer{
@@ -227,8 +227,12 @@ func (s *segment) record(offset int64) (header, body, error) {
 	if !ok {
 		return h, body{}, damaged(s.name, offset, "a record's header is damaged")
 	}
-	if raw, err = s.read(offset+headerSize, h.bodyLen); err != nil {
+	if raw, err = s.read(offset+headerSize, h.size()-headerSize); err != nil {
 		return h, body{}, err
+	}
+	raw, padding := raw[:h.bodyLen], raw[h.bodyLen:]
+	if !allZero(padding) {
+		return h, body{}, damaged(s.name, offset, fmt.Sprintf("the bytes behind the event at position %d are damaged", h.position))
 	}
 	if crc32.Checksum(raw, castagnoli) != h.bodyCRC {
 		return h, body{}, damaged(s.name, offset, fmt.Sprintf("the body of the event at position %d is damaged", h.position))

@@ -69,7 +69,7 @@ func (s *server) appended(w http.ResponseWriter, r *request) ([]annals.Event, er
 	if err != nil {
 		return nil, err
 	}
-	if err := annals.CheckJSON(body); err != nil {
+	if err := annals.CheckEnvelope(body); err != nil {
 		return nil, err
 	}
 	if bytes.TrimLeft(body, " \t\r\n")[0] != '[' {

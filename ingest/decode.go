@@ -57,7 +57,7 @@ func DecodeEvent(text []byte, stream string) (annals.Event, error) {
 }
 
 func checkObject(text []byte) error {
-	if err := annals.CheckJSON(text); err != nil {
+	if err := annals.CheckEnvelope(text); err != nil {
 		return err
 	}
 	if bytes.TrimLeft(text, " \t\r\n")[0] != '{' {
@@ -121,7 +121,7 @@ func DecodeBinary(attributes map[string]string, contentType string, data []byte,
 }
 
 func decodeStructured(b []byte) (Message, error) {
-	if err := annals.CheckJSON(b); err != nil {
+	if err := annals.CheckEnvelope(b); err != nil {
 		return Message{}, err
 	}
 	return decodeCloudEvent(b)

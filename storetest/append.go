@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -183,47 +182,6 @@ var appendClauses = []clause{
 			if string(e.Data) != texts[i] {
 				t.Fatalf("put %q, got %q", texts[i], e.Data)
 			}
-		}
-	}},
-	{"invalid input is refused with every violation and stores nothing", func(t *testing.T, s *annals.Store) {
-		_, err := s.Append(t.Context(), "a b", -2, annals.Event{}, Event("1", "T", `{`))
-		var invalid *annals.InvalidError
-		if !errors.As(err, &invalid) || len(invalid.Violations) != 4 {
-			t.Fatalf("error %v, want four violations", err)
-		}
-		_, err = s.Append(t.Context(), "a", annals.Any)
-		wantError(t, err, annals.ErrInvalid)
-		wantIDs(t, s.Log(t.Context(), annals.Query{}))
-	}},
-	{"what is over a limit is refused before anything is written", func(t *testing.T, s *annals.Store) {
-		big := annals.Event{ID: "1", Type: "T", ContentType: "application/octet-stream", Data: make([]byte, annals.MaxDataBytes)}
-		mustAppend(t, s, "a", 0, big)
-		over := big
-		over.ID, over.Data = "2", make([]byte, annals.MaxDataBytes+1)
-		_, err := s.Append(t.Context(), "a", 1, over)
-		wantError(t, err, annals.ErrTooLarge)
-		var five []annals.Event
-		for i := range 5 {
-			e := big
-			e.ID = fmt.Sprint("b", i)
-			five = append(five, e)
-		}
-		_, err = s.Append(t.Context(), "a", 1, five...)
-		wantError(t, err, annals.ErrTooLarge)
-		_, err = s.Append(t.Context(), "a", 1, make([]annals.Event, annals.MaxCommitEvents+1)...)
-		wantError(t, err, annals.ErrTooLarge)
-		_, err = s.Append(t.Context(), strings.Repeat("s", annals.MaxStreamBytes+1), 0, Event("1", "T", `1`))
-		wantError(t, err, annals.ErrTooLarge)
-		wantVersion(t, s, "a", 1)
-	}},
-	{"a commit at every limit is stored", func(t *testing.T, s *annals.Store) {
-		events := make([]annals.Event, annals.MaxCommitEvents)
-		for i := range events {
-			events[i] = annals.Event{ID: fmt.Sprint(i), Type: "T", ContentType: "text/plain", Data: make([]byte, 4000)}
-		}
-		mustAppend(t, s, "a", 0, events...)
-		if n := len(Collect(t, s.Stream(t.Context(), "a", nil))); n != annals.MaxCommitEvents {
-			t.Fatalf("read %d events", n)
 		}
 	}},
 	{"a canceled context appends nothing", func(t *testing.T, s *annals.Store) {

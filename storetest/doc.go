@@ -2,8 +2,8 @@
 // passes, each case named for its clause, and a driver that fails on demand.
 //
 //	func TestStore(t *testing.T) {
-//		storetest.Run(t, func(t *testing.T) annals.Driver {
-//			driver, err := mydriver.OpenDriver(t.TempDir(), nil)
+//		storetest.Run(t, func(t *testing.T, dir string) annals.Driver {
+//			driver, err := mydriver.OpenDriver(dir, nil)
 //			…
 //			return driver
 //		})

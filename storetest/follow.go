@@ -138,6 +138,31 @@ var raceClauses = []clause{
 			t.Fatalf("%d events in the log, %d commits that were not replayed; want 20", n, fresh)
 		}
 	}},
+	{"a commit is seen whole or not at all", func(t *testing.T, s *annals.Store) {
+		const commits, size = 40, 5
+		var writer sync.WaitGroup
+		writer.Go(func() {
+			for i := range commits {
+				var events []annals.Event
+				for k := range size {
+					events = append(events, Event(fmt.Sprint(i, "-", k), "T", fmt.Sprint(k)))
+				}
+				if _, err := s.Append(t.Context(), "a", int64(i*size), events...); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+		defer writer.Wait()
+		for seen := 0; seen < commits*size && !t.Failed(); {
+			inStream := len(Collect(t, s.Stream(t.Context(), "a", nil)))
+			inLog := len(Collect(t, s.Log(t.Context(), annals.Query{Types: []string{"T"}})))
+			if inStream%size != 0 || inLog%size != 0 || inStream < seen {
+				t.Fatalf("the stream has %d events and the log %d, after %d", inStream, inLog, seen)
+			}
+			seen = inStream
+		}
+	}},
 	{"a reader beside writers sees a stable prefix", func(t *testing.T, s *annals.Store) {
 		const writers, each = 4, 40
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

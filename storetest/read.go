@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
+	"math"
 	"slices"
 	"testing"
 
@@ -88,6 +90,41 @@ var readClauses = []clause{
 			t.Fatalf("the log gave %d events and %v", n, err)
 		}
 	}},
+	{"a read that is interrupted in its middle ends in an error", func(t *testing.T, s *annals.Store) {
+		for i := range 10 {
+			mustAppend(t, s, "a", int64(i*100), hundred()...)
+		}
+		for name, read := range map[string]func(context.Context) iter.Seq2[annals.Event, error]{
+			"stream": func(ctx context.Context) iter.Seq2[annals.Event, error] { return s.Stream(ctx, "a", nil) },
+			"log":    func(ctx context.Context) iter.Seq2[annals.Event, error] { return s.Log(ctx, annals.Query{}) },
+			"query": func(ctx context.Context) iter.Seq2[annals.Event, error] {
+				return s.Log(ctx, annals.Query{Types: []string{"T"}})
+			},
+		} {
+			ctx, cancel := context.WithCancel(t.Context())
+			n, last := 0, error(nil)
+			for _, err := range read(ctx) {
+				if last = err; err == nil {
+					n++
+				}
+				if n == 10 {
+					cancel()
+				}
+			}
+			cancel()
+			if !errors.Is(last, context.Canceled) || n == 1000 {
+				t.Errorf("%s: %d events, then %v", name, n, last)
+			}
+		}
+	}},
+	{"a position past the end has nothing behind it", func(t *testing.T, s *annals.Store) {
+		ten(t, s, "a")
+		for _, after := range []int64{10, 11, math.MaxInt64 - 1, math.MaxInt64} {
+			wantIDs(t, s.Log(t.Context(), annals.Query{After: after}))
+			wantIDs(t, s.Log(t.Context(), annals.Query{After: after, Backward: true, Types: []string{"T"}}))
+			wantIDs(t, s.Stream(t.Context(), "a", &annals.StreamOptions{From: max(after, 11)}))
+		}
+	}},
 	{"invalid bounds are refused", func(t *testing.T, s *annals.Store) {
 		for _, o := range []annals.StreamOptions{{From: -1}, {To: -1}, {Limit: -1}} {
 			_, err := firstError(s.Stream(t.Context(), "a", &o))
@@ -144,4 +181,12 @@ var readClauses = []clause{
 			t.Fatalf("read %v", got)
 		}
 	}},
+}
+
+func hundred() []annals.Event {
+	events := make([]annals.Event, 100)
+	for i := range events {
+		events[i] = Event("", "T", fmt.Sprint(i))
+	}
+	return events
 }

@@ -12,8 +12,10 @@ import (
 	"github.com/eb901187/annals"
 )
 
-// Open makes an empty store for one test.
-type Open func(t *testing.T) annals.Driver
+// Open opens the store that belongs to dir, an empty directory of the test's own:
+// an empty store the first time, and the same one when it was closed since. A
+// store that is not made of files may take dir for a name.
+type Open func(t *testing.T, dir string) annals.Driver
 
 type clause struct {
 	name string
@@ -22,14 +24,20 @@ type clause struct {
 
 // Run tests every clause of the contract on stores that open makes.
 func Run(t *testing.T, open Open) {
-	for _, group := range [][]clause{appendClauses, readClauses, queryClauses, followClauses, raceClauses} {
+	for _, group := range [][]clause{appendClauses, inputClauses, readClauses, queryClauses, followClauses, raceClauses} {
 		for _, c := range group {
-			t.Run(c.name, func(t *testing.T) { c.test(t, newStore(t, open(t))) })
+			t.Run(c.name, func(t *testing.T) { c.test(t, newStore(t, open(t, t.TempDir()))) })
 		}
+	}
+	for _, c := range reopenClauses {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			c.test(t, func() *annals.Store { return newStore(t, open(t, dir)) })
+		})
 	}
 	for _, c := range faultClauses {
 		t.Run(c.name, func(t *testing.T) {
-			faulty := &Faulty{Driver: open(t)}
+			faulty := &Faulty{Driver: open(t, t.TempDir())}
 			c.test(t, newStore(t, faulty), faulty)
 		})
 	}
