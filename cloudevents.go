@@ -120,8 +120,11 @@ func appendNumber(b []byte, name string, n int64) []byte {
 func AppendJSONString(b []byte, s string) []byte {
 	for i := range len(s) {
 		if c := s[i]; c < 0x20 || c >= 0x7f || c == '"' || c == '\\' {
-			quoted, _ := json.Marshal(s) // a string always marshals
-			return append(b, quoted...)
+			out := bytes.NewBuffer(b)
+			quote := json.NewEncoder(out)
+			quote.SetEscapeHTML(false) // it would make six bytes of one
+			_ = quote.Encode(s)        // a string always marshals
+			return bytes.TrimSuffix(out.Bytes(), []byte{'\n'})
 		}
 	}
 	return append(append(append(b, '"'), s...), '"')

@@ -71,7 +71,11 @@ func bash(t *testing.T, dir, script string) string {
 	c.Cancel = func() error { return syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }
 	var out bytes.Buffer
 	c.Stdout, c.Stderr = &out, &out
-	if err := c.Run(); err != nil {
+	err := c.Run()
+	if c.Process != nil {
+		_ = syscall.Kill(-c.Process.Pid, syscall.SIGKILL) // what the script left behind, if anything
+	}
+	if err != nil {
 		t.Fatalf("%v in\n%s\n%s", err, script, out.String())
 	}
 	return out.String()

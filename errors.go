@@ -32,6 +32,7 @@ const (
 	CodeCanceled        Code = "canceled"
 	CodeDamaged         Code = "damaged"
 	CodeUnknownOutcome  Code = "unknown_outcome"
+	CodeForbidden       Code = "forbidden"
 )
 
 // CodeInfo says how a code shows at each face of the system.
@@ -41,28 +42,30 @@ type CodeInfo struct {
 	Status    int    // HTTP status
 	Exit      int    // exit code of the command line
 	Retryable bool   // whether the same request may succeed later
+	Hint      string // what to do where the error itself does not say
 }
 
 var codes = []CodeInfo{
-	{CodeInternal, "internal error", 500, 1, false},
-	{CodeUsage, "wrong usage", 400, 2, false},
-	{CodeConflict, "the stream is at another version", 409, 3, false},
-	{CodeIDReused, "the event id is already used in this stream", 409, 3, false},
-	{CodeNotFound, "not found", 404, 4, false},
-	{CodeInvalid, "invalid input", 400, 5, false},
-	{CodeInvalidJSON, "invalid JSON", 400, 5, false},
-	{CodeTooLarge, "too large", 413, 5, false},
-	{CodeUnsupportedType, "unsupported media type", 415, 5, false},
-	{CodeNotAcceptable, "no acceptable media type", 406, 5, false},
-	{CodeMethod, "method not allowed", 405, 5, false},
-	{CodeUnavailable, "the store is unavailable", 503, 6, true},
-	{CodeClosed, "the store is closed", 503, 6, true},
-	{CodeInUse, "the store is in use by another process", 503, 6, true},
-	{CodeNoSpace, "no space left for the store", 507, 6, true},
-	{CodeTimeout, "timed out", 408, 6, true},
-	{CodeCanceled, "canceled", 499, 6, true},
-	{CodeDamaged, "the store is damaged", 500, 1, false},
-	{CodeUnknownOutcome, "unknown whether the events were stored", 504, 7, true},
+	{CodeInternal, "internal error", 500, 1, false, "see the log of the process; annals verify checks the store"},
+	{CodeUsage, "wrong usage", 400, 2, false, ""},
+	{CodeConflict, "the stream is at another version", 409, 3, false, "read the stream again, decide anew, and append at its version"},
+	{CodeIDReused, "the event id is already used in this stream", 409, 3, false, "a new fact needs a new id; to repeat an append, send the same events"},
+	{CodeNotFound, "not found", 404, 4, false, ""},
+	{CodeInvalid, "invalid input", 400, 5, false, "mend what is named and send it again"},
+	{CodeInvalidJSON, "invalid JSON", 400, 5, false, "mend the JSON there, or name another content type"},
+	{CodeTooLarge, "too large", 413, 5, false, "send it in smaller parts; docs/library.md lists the limits"},
+	{CodeUnsupportedType, "unsupported media type", 415, 5, false, ""},
+	{CodeNotAcceptable, "no acceptable media type", 406, 5, false, ""},
+	{CodeMethod, "method not allowed", 405, 5, false, ""},
+	{CodeUnavailable, "the store is unavailable", 503, 6, true, "try again; see that the store or its server is up"},
+	{CodeClosed, "the store is closed", 503, 6, true, "open the store again"},
+	{CodeInUse, "the store is in use by another process", 503, 6, true, "stop the process that has it open, or talk to it with --store http://…"},
+	{CodeNoSpace, "no space left for the store", 507, 6, true, "free some space and append again"},
+	{CodeTimeout, "timed out", 408, 6, true, "try again"},
+	{CodeCanceled, "canceled", 499, 6, true, "try again"},
+	{CodeDamaged, "the store is damaged", 500, 1, false, "annals verify says what is damaged; the log needs a backup, the index annals reindex"},
+	{CodeUnknownOutcome, "unknown whether the events were stored", 504, 7, true, "append the same events with the same ids again"},
+	{CodeForbidden, "forbidden", 403, 5, false, ""},
 }
 
 // Codes lists every code. The list only grows.

@@ -2,6 +2,7 @@ package annals
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -41,8 +42,17 @@ func (q Query) Match(e *Event) bool {
 		e.Position > q.After && (q.Until == 0 || e.Position <= q.Until)
 }
 
+// MaxQueryNames is how many types, and how many sources, a query may name.
+const MaxQueryNames = 100
+
 func (q Query) check() error {
 	var v violations
+	for name, list := range map[string][]string{"types": q.Types, "sources": q.Sources} {
+		v.when(len(list) > MaxQueryNames, name, "must not name more than "+strconv.Itoa(MaxQueryNames))
+	}
+	for name, t := range map[string]time.Time{"since": q.Since, "before": q.Before} {
+		v.when(t.UTC().Year() < 0 || t.UTC().Year() > 9999, name, "must lie in the years 0 to 9999")
+	}
 	for _, t := range q.Types {
 		v.name("", "types", t, MaxTypeBytes, typeRune)
 	}

@@ -3,17 +3,18 @@ package client
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"math"
+	"mime"
 	"net"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
-
 	"time"
 
 	"github.com/eb901187/annals"
@@ -46,10 +47,10 @@ func Open(address string, opts *Options) (*annals.Store, error) {
 // OpenDriver is Open without the Store in front, for what wraps a driver.
 func OpenDriver(address string, opts *Options) (annals.Driver, error) {
 	u, err := url.Parse(address)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
-		return nil, annals.Invalid("address", "must be a URL such as http://127.0.0.1:4000")
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "" {
+		return nil, annals.Invalid("address", "must be a URL without a path, such as http://127.0.0.1:4000")
 	}
-	d := &driver{base: strings.TrimSuffix(u.String(), "/")}
+	d := &driver{base: u.Scheme + "://" + u.Host}
 	if opts != nil {
 		d.http = opts.HTTP
 	}
@@ -91,6 +92,9 @@ func (d *driver) streamURL(stream string) string {
 
 // Append implements annals.Driver.
 func (d *driver) Append(ctx context.Context, stream string, expected int64, events []annals.Event) (annals.Commit, error) {
+	if d.ctx.Err() != nil {
+		return annals.Commit{}, annals.ErrClosed
+	}
 	ctx, cancel := d.scope(ctx)
 	defer cancel()
 	body := []byte{'['}
@@ -139,9 +143,9 @@ func (d *driver) Append(ctx context.Context, stream string, expected int64, even
 // appendProblem is the error of a refused append. A proxy in between may answer
 // in the server's place after the server has stored the events.
 func appendProblem(answer *http.Response, text []byte) error {
-	p, ok := parseProblem(text)
+	p, ok := parseProblem(answer, text)
 	if !ok {
-		return unknown(fmt.Errorf("%s was answered in place of the server: %.200q", answer.Status, text))
+		return unknown(fmt.Errorf("%s answered %s, and not as an Annals server does: %.80q", answer.Request.URL.Host, answer.Status, text))
 	}
 	switch p.Code {
 	case annals.CodeInternal, annals.CodeCanceled, annals.CodeTimeout:
@@ -150,10 +154,13 @@ func appendProblem(answer *http.Response, text []byte) error {
 	return p.Err()
 }
 
-func parseProblem(text []byte) (httpapi.Problem, bool) {
+// parseProblem returns the server's own problem; false for what a proxy, or a
+// server of another kind, answered.
+func parseProblem(answer *http.Response, text []byte) (httpapi.Problem, bool) {
 	var p httpapi.Problem
+	media, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type"))
 	err := json.Unmarshal(text, &p)
-	return p, err == nil && p.Code != ""
+	return p, media == "application/problem+json" && err == nil && p.Type == httpapi.ProblemType+string(p.Code)
 }
 
 func unknown(cause error) error {
@@ -167,7 +174,7 @@ func unknown(cause error) error {
 // made, what was sent may have arrived.
 func (d *driver) sendErr(ctx context.Context, err error, changes bool) error {
 	var op *net.OpError
-	dialed := !errors.As(err, &op) || op.Op != "dial"
+	dialed := (!errors.As(err, &op) || op.Op != "dial") && !beforeSending(err)
 	switch {
 	case changes && dialed:
 		return unknown(err)
@@ -180,6 +187,13 @@ func (d *driver) sendErr(ctx context.Context, err error, changes bool) error {
 		Code: annals.CodeUnavailable, Err: err, Message: "the server at " + d.base + " can't be reached",
 		Hint: "start it with annals serve, or name another with --store",
 	}
+}
+
+// beforeSending reports whether TLS failed, so that no request was sent.
+func beforeSending(err error) bool {
+	var record tls.RecordHeaderError
+	var certificate *tls.CertificateVerificationError
+	return errors.As(err, &record) || errors.As(err, &certificate) || strings.Contains(err.Error(), "server gave HTTP response to HTTPS client")
 }
 
 // End implements annals.Driver.
@@ -227,10 +241,13 @@ func (d *driver) get(ctx context.Context, address, accept string) (*http.Respons
 	if err = errors.Join(err, answer.Body.Close()); err != nil {
 		return nil, d.sendErr(ctx, err, false)
 	}
-	if p, ok := parseProblem(text); ok {
+	if p, ok := parseProblem(answer, text); ok {
 		return nil, p.Err()
 	}
-	return nil, &annals.Error{Code: annals.CodeUnavailable, Message: fmt.Sprintf("%s answered %s: %.200q", d.base, answer.Status, text)}
+	return nil, &annals.Error{
+		Code: annals.CodeUnavailable, Message: fmt.Sprintf("%s answered %s, and not as an Annals server does: %.80q", d.base, answer.Status, text),
+		Hint: "check the address, and any proxy in between",
+	}
 }
 
 // Close implements annals.Driver.

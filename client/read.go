@@ -13,7 +13,17 @@ import (
 
 // Stream implements annals.Driver.
 func (d *driver) Stream(ctx context.Context, stream string, from, to int64, backward bool) iter.Seq2[annals.Event, error] {
-	return d.events(ctx, d.streamURL(stream)+"?"+streamValues(from, to, backward).Encode())
+	events := d.events(ctx, d.streamURL(stream)+"?"+streamValues(from, to, backward).Encode())
+	return func(yield func(annals.Event, error) bool) {
+		for e, err := range events {
+			if errors.Is(err, annals.ErrNotFound) {
+				return // an unknown stream has no events
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
 }
 
 // Log implements annals.Driver.
@@ -28,9 +38,6 @@ func (d *driver) events(ctx context.Context, address string) iter.Seq2[annals.Ev
 		ctx, cancel := d.scope(ctx)
 		defer cancel()
 		answer, err := d.get(ctx, address, "application/x-ndjson")
-		if errors.Is(err, annals.ErrNotFound) {
-			return // an unknown stream has no events
-		}
 		if err != nil {
 			yield(annals.Event{}, err)
 			return

@@ -54,7 +54,10 @@ func (s *server) appended(w http.ResponseWriter, r *request) ([]annals.Event, er
 		if err != nil {
 			return nil, err
 		}
-		body, err := r.read(w, MaxAppendBytes)
+		if err := r.plainBody(); err != nil {
+			return nil, err
+		}
+		body, err := s.read(w, r, MaxAppendBytes)
 		if err != nil {
 			return nil, err
 		}
@@ -65,7 +68,7 @@ func (s *server) appended(w http.ResponseWriter, r *request) ([]annals.Event, er
 	if err != nil {
 		return nil, err
 	}
-	body, err := r.read(w, MaxAppendBytes)
+	body, err := s.read(w, r, MaxAppendBytes)
 	if err != nil {
 		return nil, err
 	}

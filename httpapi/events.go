@@ -20,6 +20,7 @@ type eventWriter struct {
 	media   string
 	exact   bool
 	id      func(*annals.Event) int64 // of a server-sent event
+	closed  bool                      // no later event can change what is read
 
 	mu    sync.Mutex
 	begun bool
@@ -44,7 +45,11 @@ func (o *eventWriter) begin() {
 	}
 	o.begun = true
 	o.w.Header().Set("Content-Type", o.media)
-	o.w.Header().Set("Cache-Control", "no-store")
+	if o.closed {
+		o.w.Header().Set("Cache-Control", "private, max-age=31536000, immutable")
+	} else {
+		o.w.Header().Set("Cache-Control", "no-cache")
+	}
 	o.w.WriteHeader(http.StatusOK)
 	if o.isArray() {
 		o.buf = append(o.buf, '[')

@@ -36,7 +36,9 @@ func start(t *testing.T, opts Options) live {
 		opts.Clock = func() time.Time { return storetest.Epoch }
 	}
 	ending := make(chan struct{})
-	opts.Ending = ending
+	if opts.Ending == nil {
+		opts.Ending = ending
+	}
 	server := httptest.NewUnstartedServer(New(store, &opts))
 	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	server.Start()
@@ -85,9 +87,9 @@ func TestAppend(t *testing.T) {
 	}{
 		{"plain", "a", `{"type":"T","data":{"n":1},"id":"1"}`, []string{isJSON}, 201, `{"stream":"a","version":"1","position":"1","count":1,"replayed":false}`},
 		{"again", "a", `{"type":"T","data":{"n":1},"id":"1"}`, []string{isJSON}, 200, `{"stream":"a","version":"1","position":"1","count":1,"replayed":true}`},
-		{"same id, other content", "a", `{"type":"T","data":{"n":2},"id":"1"}`, []string{isJSON}, 409, `"code":"id_reused","retryable":false,"stream":"a","id":"1","version":"1"`},
+		{"same id, other content", "a", `{"type":"T","data":{"n":2},"id":"1"}`, []string{isJSON}, 409, `"code":"id_reused","retryable":false,"hint":"a new fact needs a new id; to repeat an append, send the same events","stream":"a","id":"1","version":"1"`},
 		{"array", "a", `[{"type":"T"},{"type":"T"}]`, []string{isJSON, `If-Match: "1"`}, 201, `"version":"3","position":"3","count":2`},
-		{"conflict", "a", `{"type":"T"}`, []string{isJSON, `If-Match: "1"`}, 409, `"code":"conflict","retryable":false,"expected":"1","actual":"3","stream":"a"`},
+		{"conflict", "a", `{"type":"T"}`, []string{isJSON, `If-Match: "1"`}, 409, `"code":"conflict","retryable":false,"hint":"read the stream again, decide anew, and append at its version","expected":"1","actual":"3","stream":"a"`},
 		{"new stream", "b", `{"type":"T"}`, []string{isJSON, "If-None-Match: *"}, 201, `"version":"1"`},
 		{"not new", "b", `{"type":"T"}`, []string{isJSON, "If-None-Match: *"}, 409, `"expected":"0","actual":"1"`},
 		{"structured", "c", `{"specversion":"1.0","id":"1","source":"/s","type":"T","data":1}`, []string{"Content-Type: application/cloudevents+json; charset=UTF-8"}, 201, `"version":"1"`},
@@ -130,7 +132,13 @@ func TestRefusedRequests(t *testing.T) {
 		status                   int
 	}{
 		{"no such resource", "GET", "/v1/nothing", "", "", 404},
-		{"root", "GET", "/", "", "", 404},
+		{"wrong method on the root", "POST", "/", "", "", 405},
+		{"compressed CloudEvent", "POST", "/v1/streams/a/events", "\x1f\x8b", "Content-Encoding: gzip\nContent-Type: text/plain\nCe-Id: 1\nCe-Type: T\nCe-Source: s\nCe-Specversion: 1.0", 415},
+		{"compressed message", "POST", "/v1/ingest", "\x1f\x8b", "Content-Encoding: gzip\nContent-Type: text/plain\nCe-Id: 1\nCe-Type: T\nCe-Source: s\nCe-Specversion: 1.0", 415},
+		{"page of another site", "POST", "/v1/streams/a/events", `{"type":"T"}`, "Sec-Fetch-Site: cross-site", 403},
+		{"page of another origin", "POST", "/v1/ingest", `{"type":"T"}`, "Origin: https://evil.example", 403},
+		{"too many messages", "POST", "/v1/ingest", strings.Repeat("{}\n", MaxIngestMessages+1), isJSON, 413},
+		{"too many types", "GET", "/v1/events?types=" + strings.Repeat("T,", annals.MaxQueryNames) + "T", "", "", 400},
 		{"wrong method", "DELETE", "/v1/events", "", "", 405},
 		{"wrong method on a stream", "PUT", "/v1/streams/a/events", "", "", 405},
 		{"unknown parameter", "GET", "/v1/events?type=T", "", "", 400},
@@ -167,7 +175,7 @@ func TestRefusedRequests(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			var headers []string
 			if c.header != "" {
-				headers = append(headers, c.header)
+				headers = strings.Split(c.header, "\n")
 			}
 			status, h, text := s.do(t, c.method, c.path, c.body, headers...)
 			if status != c.status {
@@ -232,6 +240,9 @@ func TestReads(t *testing.T) {
 		{"/v1/streams/s0/events?to=2&backward=true&limit=1", "", "", []string{"2"}},
 		{"/v1/streams/s0/events", mediaSSE, "2", []string{"4"}},
 		{"/v1/streams/s0/events?from=9", "", "", nil},
+		{"/v1/streams/s0/events", mediaSSE, "9223372036854775807", nil},
+		{"/v1/events", mediaSSE, "9223372036854775807", nil},
+		{"/v1/events?after=9223372036854775807", "", "", nil},
 	} {
 		headers := []string{}
 		if c.accept != "" {

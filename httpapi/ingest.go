@@ -3,6 +3,7 @@ package httpapi
 import (
 	"bytes"
 	"cmp"
+	"fmt"
 	"iter"
 	"net/http"
 	"slices"
@@ -76,9 +77,12 @@ func (s *server) items(w http.ResponseWriter, r *request) (iter.Seq2[ingest.Item
 		if _, err := r.media(); err != nil {
 			return nil, err
 		}
-		return ingest.Items(http.MaxBytesReader(w, r.Body, MaxIngestBytes)), nil
+		return atMost(MaxIngestMessages, ingest.Items(s.newBody(w, r, MaxIngestBytes))), nil
 	}
-	body, err := r.read(w, MaxAppendBytes)
+	if err := r.plainBody(); err != nil {
+		return nil, err
+	}
+	body, err := s.read(w, r, MaxAppendBytes)
 	if err != nil {
 		return nil, err
 	}
@@ -89,6 +93,24 @@ func (s *server) items(w http.ResponseWriter, r *request) (iter.Seq2[ingest.Item
 	m.Event.Stream = m.Stream
 	structured := m.Event.AppendJSON(nil, true)
 	return ingest.Items(bytes.NewReader(structured)), nil
+}
+
+// atMost ends items in an error behind the first n.
+func atMost(n int, items iter.Seq2[ingest.Item, error]) iter.Seq2[ingest.Item, error] {
+	return func(yield func(ingest.Item, error) bool) {
+		left := n
+		for item, err := range items {
+			if left == 0 && err == nil {
+				err = &annals.Error{
+					Code: annals.CodeTooLarge, Message: fmt.Sprintf("the request holds more than %d messages", n),
+					Hint: "send the rest in another request; sending messages with ids again stores nothing twice",
+				}
+			}
+			if left--; !yield(item, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 func newIngestResult(result ingest.Result) ingestResult {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 
@@ -34,17 +33,23 @@ type Problem struct {
 	Results []ingestResult `json:"results,omitempty"`
 }
 
+// ProblemType starts the type of every problem; its code follows.
+const ProblemType = "urn:annals:problem:"
+
 // NewProblem describes err.
 func NewProblem(err error) Problem {
-	info := codeOf(err).Info()
+	info := annals.CodeOf(err).Info()
 	p := Problem{
-		Type: "urn:annals:problem:" + string(info.Code), Title: info.Title, Status: info.Status,
+		Type: ProblemType + string(info.Code), Title: info.Title, Status: info.Status,
 		Detail: strings.TrimPrefix(err.Error(), "annals: "), Code: info.Code, Retryable: info.Retryable,
 	}
 	var known *annals.Error
 	if errors.As(err, &known) && known.Hint != "" {
 		p.Hint = known.Hint
 		p.Detail = strings.Replace(p.Detail, " ("+known.Hint+")", "", 1)
+	}
+	if p.Hint == "" {
+		p.Hint = info.Hint
 	}
 	var invalid *annals.InvalidError
 	if errors.As(err, &invalid) {
@@ -59,18 +64,6 @@ func NewProblem(err error) Problem {
 		p.Stream, p.ID, p.Version = duplicate.Stream, duplicate.ID, number(duplicate.Version)
 	}
 	return p
-}
-
-// codeOf adds what only a server meets to annals.CodeOf.
-func codeOf(err error) annals.Code {
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
-		return annals.CodeTooLarge
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return annals.CodeTimeout
-	}
-	return annals.CodeOf(err)
 }
 
 // Err is the error that the problem was made of, as far as a problem tells.

@@ -1,7 +1,9 @@
 package httpapi
 
 import (
+	"context"
 	"iter"
+	"math"
 	"net/http"
 
 	"github.com/eb901187/annals"
@@ -10,14 +12,14 @@ import (
 func (s *server) readStream(w http.ResponseWriter, r *request) error {
 	a := args{r: r}
 	opts := annals.StreamOptions{
-		From: a.number("from"), To: a.number("to"), Backward: a.flag("backward"), Limit: a.small("limit", 1<<31-1),
+		From: a.number("from"), To: a.number("to"), Backward: a.flag("backward"), Limit: a.small("limit", math.MaxInt),
 	}
 	exact := a.flag("exact")
 	if last, ok := a.resume(); ok {
 		if opts.Backward {
 			a.bad("Last-Event-ID", "can't resume a read from the end")
 		}
-		opts.From = max(opts.From, last+1)
+		opts.From = max(opts.From, min(last, math.MaxInt64-1)+1)
 	}
 	if err := a.err(); err != nil {
 		return err
@@ -26,25 +28,31 @@ func (s *server) readStream(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	out := s.newEventWriter(w, media, exact)
-	out.id = func(e *annals.Event) int64 { return e.Version }
-	if err := out.all(s.store.Stream(r.Context(), r.arg, &opts)); err != nil {
+	version, err := s.version(r.Context(), r.arg)
+	if err != nil {
 		return err
 	}
-	if !out.begun {
-		if err := s.exists(r); err != nil {
-			return err
-		}
+	tag := `"` + number(version) + `"`
+	w.Header().Set("ETag", tag)
+	if r.Header.Get("If-None-Match") == tag {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	out := s.newEventWriter(w, media, exact)
+	out.id = func(e *annals.Event) int64 { return e.Version }
+	out.closed = 0 < opts.To && opts.To <= version
+	if err := out.all(s.store.Stream(r.Context(), r.arg, &opts)); err != nil {
+		return err
 	}
 	return out.end()
 }
 
-// exists tells a stream without events in a range from one without any.
-func (s *server) exists(r *request) error {
-	for _, err := range s.store.Stream(r.Context(), r.arg, &annals.StreamOptions{Backward: true, Limit: 1}) {
-		return err
+// version returns the version of a stream that exists.
+func (s *server) version(ctx context.Context, stream string) (int64, error) {
+	for e, err := range s.store.Stream(ctx, stream, &annals.StreamOptions{Backward: true, Limit: 1}) {
+		return e.Version, err
 	}
-	return &annals.Error{Code: annals.CodeNotFound, Message: "there is no stream " + r.arg, Hint: "GET /v1/events lists events and their streams"}
+	return 0, &annals.Error{Code: annals.CodeNotFound, Message: "there is no stream " + stream, Hint: "GET /v1/events lists events and their streams"}
 }
 
 func (s *server) readLog(w http.ResponseWriter, r *request) error {
@@ -52,7 +60,7 @@ func (s *server) readLog(w http.ResponseWriter, r *request) error {
 	q := annals.Query{
 		Types: a.list("types"), Sources: a.list("sources"), Correlation: a.text("correlation"), Prefix: a.text("prefix"),
 		Since: a.time("since"), Before: a.time("before"), After: a.number("after"), Until: a.number("until"),
-		Backward: a.flag("backward"), Limit: a.small("limit", 1<<31-1),
+		Backward: a.flag("backward"), Limit: a.small("limit", math.MaxInt),
 	}
 	exact, follow := a.flag("exact"), a.flag("follow")
 	if last, ok := a.resume(); ok {
@@ -80,8 +88,21 @@ func (s *server) readLog(w http.ResponseWriter, r *request) error {
 	if follow {
 		ctx, cancel := s.untilEnding(r)
 		defer cancel()
-		return out.follow(ctx, s.store.Follow(ctx, q))
+		if err := out.follow(ctx, s.store.Follow(ctx, q)); err != nil {
+			return err
+		}
+		select {
+		case <-s.opts.Ending:
+			panic(http.ErrAbortHandler) // cut off, so that it does not pass for the end of the events
+		default:
+			return nil
+		}
 	}
+	end, err := s.store.End(r.Context())
+	if err != nil {
+		return err
+	}
+	out.closed = 0 < q.Until && q.Until <= end
 	if err := out.all(s.store.Log(r.Context(), q)); err != nil {
 		return err
 	}

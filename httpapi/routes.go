@@ -63,7 +63,7 @@ var routes = []route{
 		accepts: []string{mediaJSON, mediaEvent, mediaBatch},
 		answers: map[int]answer{
 			201: {"stored", []string{mediaJSON}, "Commit"}, 200: {"stored before", []string{mediaJSON}, "Commit"},
-			400: problemAnswer, 409: problemAnswer, 413: problemAnswer, 415: problemAnswer, 503: problemAnswer, 504: problemAnswer, 507: problemAnswer,
+			400: problemAnswer, 403: problemAnswer, 409: problemAnswer, 408: problemAnswer, 413: problemAnswer, 415: problemAnswer, 503: problemAnswer, 504: problemAnswer, 507: problemAnswer,
 		},
 		handle: (*server).append,
 	},
@@ -73,9 +73,12 @@ var routes = []route{
 		query: []param{
 			{"from", "string", "first version"}, {"to", "string", "last version"}, backwardParam, limitParam, exactParam,
 		},
-		headers: []param{resumeParam},
-		answers: map[int]answer{200: {"events", eventMedia, "Events"}, 400: problemAnswer, 404: problemAnswer, 406: problemAnswer},
-		handle:  (*server).readStream,
+		headers: []param{resumeParam, {"If-None-Match", "string", "the version that the client has; 304 if it is the stream's"}},
+		answers: map[int]answer{
+			200: {"events", eventMedia, "Events"}, 304: {"the stream is at the version of If-None-Match", nil, ""},
+			400: problemAnswer, 404: problemAnswer, 406: problemAnswer, 500: problemAnswer, 503: problemAnswer,
+		},
+		handle: (*server).readStream,
 	},
 	{
 		method: "GET", path: "/v1/events", id: "readLog",
@@ -88,8 +91,10 @@ var routes = []route{
 			limitParam, backwardParam, {"follow", "boolean", "go on with new events; as NDJSON or SSE"}, exactParam,
 		},
 		headers: []param{resumeParam},
-		answers: map[int]answer{200: {"events", eventMedia, "Events"}, 400: problemAnswer, 406: problemAnswer},
-		handle:  (*server).readLog,
+		answers: map[int]answer{
+			200: {"events", eventMedia, "Events"}, 400: problemAnswer, 406: problemAnswer, 500: problemAnswer, 503: problemAnswer,
+		},
+		handle: (*server).readLog,
 	},
 	{
 		method: "POST", path: "/v1/ingest", id: "ingest",
@@ -97,14 +102,14 @@ var routes = []route{
 		accepts: []string{mediaJSON, mediaNDJSON, mediaEvent, mediaBatch},
 		answers: map[int]answer{
 			200: {"what became of each message", []string{mediaJSON}, "Ingested"},
-			400: problemAnswer, 409: problemAnswer, 413: problemAnswer, 415: problemAnswer, 503: problemAnswer, 507: problemAnswer,
+			400: problemAnswer, 403: problemAnswer, 409: problemAnswer, 408: problemAnswer, 413: problemAnswer, 415: problemAnswer, 503: problemAnswer, 507: problemAnswer,
 		},
 		handle: (*server).ingest,
 	},
 	{
 		method: "GET", path: "/v1/traces/{requestId}", id: "trace",
 		summary: "The flow of one request: its events, its calls, and the service at fault.",
-		answers: map[int]answer{200: {"the trace", []string{mediaJSON}, "Trace"}, 404: problemAnswer},
+		answers: map[int]answer{200: {"the trace", []string{mediaJSON}, "Trace"}, 400: problemAnswer, 404: problemAnswer, 500: problemAnswer, 503: problemAnswer},
 		handle:  (*server).trace,
 	},
 	{
@@ -114,7 +119,7 @@ var routes = []route{
 			{"after", "string", "answer once the log is past this position"},
 			{"wait", "integer", "for at most so many seconds, up to 60"},
 		},
-		answers: map[int]answer{200: {"the position", []string{mediaJSON}, "Position"}, 400: problemAnswer},
+		answers: map[int]answer{200: {"the position", []string{mediaJSON}, "Position"}, 400: problemAnswer, 503: problemAnswer},
 		handle:  (*server).position,
 	},
 	{
@@ -135,11 +140,15 @@ var routes = []route{
 }
 
 func init() {
-	// It describes the table and so can't stand in its initializer.
+	// These describe the table and so can't stand in its initializer.
 	routes = append(routes, route{
-		method: "GET", path: "/openapi.json", id: "openapi", summary: "This document.",
+		method: "GET", path: "/openapi.json", id: "openapi", summary: "This interface as an OpenAPI 3.1 document.",
 		answers: map[int]answer{200: {"the document", []string{mediaJSON}, ""}},
 		handle:  (*server).openAPI,
+	}, route{
+		method: "GET", path: "/", id: "index", summary: "This list.",
+		answers: map[int]answer{200: {"the resources", []string{"text/plain"}, ""}},
+		handle:  (*server).index,
 	})
 }
 

@@ -3,7 +3,6 @@ package httpapi
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"mime"
 	"net/http"
@@ -24,7 +23,8 @@ type Options struct {
 	// Logger gets requests that fail by the server's fault; slog.Default by
 	// default.
 	Logger *slog.Logger
-	// BodyTimeout is how long a client may take to send a body; 30 s by default.
+	// BodyTimeout is how long a client may take to send a body, or the next 64 KiB
+	// of it; 30 s by default.
 	BodyTimeout time.Duration
 	// WriteTimeout is how long a client may take to take what it is sent, counted
 	// anew with each flush; 30 s by default.
@@ -37,22 +37,18 @@ type Options struct {
 	Heartbeat time.Duration
 }
 
-// Limits of request bodies, in bytes.
-const (
-	MaxAppendBytes = 8 << 20  // a commit at its limit, in base64
-	MaxIngestBytes = 64 << 20 // of one request
-)
-
 type server struct {
 	store *annals.Store
 	opts  Options
 	stats *stats
+	// origin keeps pages of other sites from using a browser to append.
+	origin *http.CrossOriginProtection
 }
 
 // New makes a handler over store, which stays the caller's to close. It is safe
 // for concurrent use.
 func New(store *annals.Store, opts *Options) http.Handler {
-	s := &server{store: store}
+	s := &server{store: store, origin: http.NewCrossOriginProtection()}
 	if opts != nil {
 		s.opts = *opts
 	}
@@ -95,22 +91,26 @@ type request struct {
 	params url.Values
 }
 
-// answered notes whether and how a response began.
+// answered notes whether and how a response began, and gives the client a time
+// to take it from then on.
 type answered struct {
 	http.ResponseWriter
-	status int
+	timeout time.Duration
+	status  int
 }
 
 func (a *answered) WriteHeader(status int) {
 	if a.status == 0 {
 		a.status = status
+		// A writer that can't have deadlines, as in a test, has no slow client.
+		_ = http.NewResponseController(a.ResponseWriter).SetWriteDeadline(time.Now().Add(a.timeout))
 	}
 	a.ResponseWriter.WriteHeader(status)
 }
 
 func (a *answered) Write(b []byte) (int, error) {
 	if a.status == 0 {
-		a.status = http.StatusOK
+		a.WriteHeader(http.StatusOK)
 	}
 	return a.ResponseWriter.Write(b)
 }
@@ -120,7 +120,7 @@ func (a *answered) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 // ServeHTTP implements http.Handler.
 func (s *server) ServeHTTP(w http.ResponseWriter, raw *http.Request) {
-	a := &answered{ResponseWriter: w}
+	a := &answered{ResponseWriter: w, timeout: s.opts.WriteTimeout}
 	r := &request{Request: raw}
 	began := time.Now()
 	defer func() {
@@ -173,34 +173,37 @@ func (s *server) dispatch(w http.ResponseWriter, r *request) error {
 			return annals.Invalid(strconv.Quote(name), "is no parameter of this resource")
 		}
 	}
-	control := http.NewResponseController(w)
-	// A writer that can't have deadlines, as in a test, has no slow client.
-	_ = control.SetWriteDeadline(time.Now().Add(s.opts.WriteTimeout + s.opts.BodyTimeout))
-	if rt.accepts != nil {
-		_ = control.SetReadDeadline(time.Now().Add(s.opts.BodyTimeout))
+	if err := s.origin.Check(r.Request); err != nil {
+		return &annals.Error{Code: annals.CodeForbidden, Err: err, Message: "a page of another site may not change this store", Hint: "send the request from a program, or from a page of this server"}
 	}
 	return rt.handle(s, w, r)
+}
+
+// plainBody refuses a body that would have to be unpacked.
+func (r *request) plainBody() error {
+	if encoding := r.Header.Get("Content-Encoding"); encoding != "" {
+		return &annals.Error{
+			Code: annals.CodeUnsupportedType, Message: "a body encoded as " + strconv.Quote(encoding) + " is not accepted here", Hint: "send it as it is",
+		}
+	}
+	return nil
 }
 
 // media returns the media type of the body after checking that the route takes
 // it. A body without a type counts as JSON.
 func (r *request) media() (string, error) {
-	given, encoding := r.Header.Get("Content-Type"), r.Header.Get("Content-Encoding")
-	if given == "" && encoding == "" {
-		return mediaJSON, nil
+	given := r.Header.Get("Content-Type")
+	if err := r.plainBody(); err != nil || given == "" {
+		return mediaJSON, err
 	}
 	media, params, err := mime.ParseMediaType(given)
 	charset := params["charset"]
-	if err == nil && slices.Contains(r.route.accepts, media) && (charset == "" || strings.EqualFold(charset, "utf-8")) && encoding == "" {
+	if err == nil && slices.Contains(r.route.accepts, media) && (charset == "" || strings.EqualFold(charset, "utf-8")) {
 		return media, nil
 	}
 	return "", &annals.Error{
 		Code:    annals.CodeUnsupportedType,
-		Message: "a body of type " + strconv.Quote(given) + strings.TrimRight(" "+encoding, " ") + " is not accepted here",
+		Message: "a body of type " + strconv.Quote(given) + " is not accepted here",
 		Hint:    "send one of " + strings.Join(r.route.accepts, ", ") + " in UTF-8, or a CloudEvent in binary mode, for example with curl -H 'Content-Type: application/json'",
 	}
-}
-
-func (r *request) read(w http.ResponseWriter, limit int64) ([]byte, error) {
-	return io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 }

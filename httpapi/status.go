@@ -2,8 +2,11 @@ package httpapi
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -51,6 +54,18 @@ func (s *server) position(w http.ResponseWriter, r *request) error {
 	}
 	writeJSON(w, http.StatusOK, mediaJSON, map[string]string{"position": number(end)})
 	return nil
+}
+
+// index says what there is, to whom opens the server's address in a browser.
+func (s *server) index(w http.ResponseWriter, _ *request) error {
+	var b strings.Builder
+	b.WriteString("Annals, an event store. /openapi.json describes these resources:\n\n")
+	for _, rt := range routes {
+		fmt.Fprintf(&b, "%-5s %-32s %s\n", rt.method, rt.path, rt.summary)
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, err := io.WriteString(w, b.String())
+	return err
 }
 
 func (s *server) health(w http.ResponseWriter, _ *request) error {
