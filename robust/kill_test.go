@@ -29,9 +29,10 @@ var (
 const writers = 16
 
 // A server is killed with SIGKILL while 16 writers append over HTTP, started
-// again on the same store, again and again. In the end every acknowledged event
-// is in the log once, with the version and position that was acknowledged, and
-// what a writer sent again after an unknown outcome is there once too.
+// again on the same store, again and again; first of all each writer repeats what
+// was acknowledged before. In the end every acknowledged event is in the log
+// once, with the version and position that was acknowledged, and what a writer
+// sent again after an unknown outcome is there once too.
 func TestKilledServerLosesAndRepeatsNothing(t *testing.T) {
 	seed := *killSeed
 	if seed == 0 {
@@ -48,6 +49,7 @@ func TestKilledServerLosesAndRepeatsNothing(t *testing.T) {
 	for i := range all {
 		all[i] = writer{name: fmt.Sprint("writer-", i), acknowledged: map[string]annals.Commit{}}
 	}
+	fill(t, dir, all)
 	for kill := range *kills {
 		process, address := startServer(t, binary, dir)
 		// So many acknowledged appends from now the server dies.
@@ -57,14 +59,23 @@ func TestKilledServerLosesAndRepeatsNothing(t *testing.T) {
 		for i := range all {
 			working.Go(func() { all[i].work(ctx, t, address, kill, left) })
 		}
+		idle := make(chan struct{})
+		go func() {
+			working.Wait()
+			close(idle)
+		}()
 		for range cap(left) {
-			<-left
+			select {
+			case <-left:
+			case <-idle:
+				t.Fatal("every writer has given up")
+			}
 		}
 		if err := process.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
 		cancel()
-		working.Wait()
+		<-idle
 		_ = process.Wait() // "signal: killed"
 		if t.Failed() {
 			t.FailNow()
@@ -130,14 +141,56 @@ type writer struct {
 
 func (w *writer) next() []annals.Event {
 	w.n++
-	events := make([]annals.Event, 1+w.n%2)
+	return w.events(w.n)
+}
+
+// events are those of the writer's append n.
+func (w *writer) events(n int) []annals.Event {
+	events := make([]annals.Event, 1+n%2)
 	for i := range events {
 		events[i] = annals.Event{
-			ID: fmt.Sprintf("%s-%d-%d", w.name, w.n, i), Type: "T", Source: "robust",
-			Time: time.Unix(int64(w.n), 0), Data: fmt.Appendf(nil, `{"n":%d}`, w.n),
+			ID: fmt.Sprintf("%s-%d-%d", w.name, n, i), Type: "T", Source: "robust",
+			Time: time.Unix(int64(n), 0), Data: fmt.Appendf(nil, `{"n":%d}`, n),
 		}
 	}
 	return events
+}
+
+// repeat appends again what was acknowledged long ago and of late.
+func (w *writer) repeat(ctx context.Context, t *testing.T, store *annals.Store) {
+	for _, n := range []int{1, w.n / 2, w.n - 1} {
+		events := w.events(n)
+		c, err := store.Append(ctx, w.name, annals.Any, events...)
+		if err != nil {
+			return // the server is gone already
+		}
+		if first := w.acknowledged[events[0].ID]; !c.Replayed || c.Version != first.Version {
+			t.Errorf("%s again: %+v, first %+v", events[0].ID, c, first)
+		}
+	}
+}
+
+// fill gives each writer a past that is in the index on disk.
+func fill(t *testing.T, dir string, all []writer) {
+	t.Helper()
+	store, err := embedded.Open(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 200 { // 300 events of each writer: enough for the index to be written on closing
+		for i := range all {
+			w := &all[i]
+			events := w.next()
+			c, err := store.Append(t.Context(), w.name, w.version, events...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.settled(events, c)
+		}
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // work appends until the server dies.
@@ -152,6 +205,7 @@ func (w *writer) work(ctx context.Context, t *testing.T, address string, kill in
 		t.Error(err)
 		return
 	}
+	w.repeat(ctx, t, store)
 	for ctx.Err() == nil {
 		events := w.unsettled
 		if events == nil {
