@@ -166,7 +166,11 @@ func (e *ConflictError) Error() string {
 	if e.Expected == NoStream {
 		expected = "no stream"
 	}
-	return fmt.Sprintf("annals: conflict on stream %q: expected %s, it is at version %d", e.Stream, expected, e.Actual)
+	actual := fmt.Sprintf("it is at version %d", e.Actual)
+	if e.Actual == NoStream {
+		actual = "there is no such stream"
+	}
+	return fmt.Sprintf("annals: conflict on stream %q: expected %s, %s", e.Stream, expected, actual)
 }
 
 func (e *ConflictError) Is(target error) bool { return target == ErrConflict }

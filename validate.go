@@ -215,7 +215,7 @@ func commitErr(stream string, expected int64, events []Event) error {
 	v.when(expected < Any, "expected", "must be Any, NoStream or a version")
 	v.when(len(events) == 0, "events", "must not be empty")
 	if len(events) > MaxCommitEvents {
-		v.add(CodeTooLarge, "events", "are %d, the limit of a commit is %d", len(events), MaxCommitEvents)
+		v.add(CodeTooLarge, "events", "must be at most %[2]d in a commit, not %[1]d", len(events), MaxCommitEvents)
 		return v.err()
 	}
 	total := 0
@@ -224,7 +224,7 @@ func commitErr(stream string, expected int64, events []Event) error {
 		v.event(eventField(i, len(events)), &events[i])
 	}
 	if total > MaxCommitBytes {
-		v.add(CodeTooLarge, "events", "hold %d bytes, the limit of a commit is %d", total, MaxCommitBytes)
+		v.add(CodeTooLarge, "events", "must take at most %[2]d bytes in a commit, not %[1]d", total, MaxCommitBytes)
 	}
 	v.repeatedIDs(events)
 	return v.err()

@@ -105,7 +105,7 @@ func (a *args) expected() int64 {
 	case len(ifMatch) == 0 && len(ifNone) == 0:
 		return annals.Any
 	case len(ifMatch)+len(ifNone) > 1:
-		a.bad("If-Match", "and If-None-Match can be given once, and not together")
+		a.bad("If-Match", "must be given once, and not beside If-None-Match")
 	case len(ifNone) == 1:
 		if ifNone[0] != "*" {
 			a.bad("If-None-Match", "must be *")

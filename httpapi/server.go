@@ -170,7 +170,7 @@ func (s *server) dispatch(w http.ResponseWriter, r *request) error {
 	}
 	for name := range r.params {
 		if !slices.ContainsFunc(rt.query, func(p param) bool { return p.name == name }) {
-			return annals.Invalid(strconv.Quote(name), "is no parameter of this resource")
+			return annals.Invalid(name, "is no parameter of this resource")
 		}
 	}
 	if err := s.origin.Check(r.Request); err != nil {
