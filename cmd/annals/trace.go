@@ -98,7 +98,11 @@ func waterfall(c *tracking.Call, began, ended time.Time) string {
 	if c.Open() {
 		end = ended
 	}
-	from := min(int(width*c.Began.Sub(began)/total), width-1)
-	to := max(min(int(width*end.Sub(began)/total), width), from+1)
+	// In floating point, as nanoseconds times width go past an int64 after ten years.
+	column := func(at time.Time) int {
+		return max(0, min(int(width*(float64(at.Sub(began))/float64(total))), width))
+	}
+	from := min(column(c.Began), width-1)
+	to := max(column(end), from+1)
 	return strings.Repeat(" ", from) + strings.Repeat("█", to-from) + strings.Repeat(" ", width-to)
 }
