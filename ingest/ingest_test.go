@@ -95,7 +95,7 @@ func TestItems(t *testing.T) {
 		"broken first line, the second broken": {"{\"a\":\nx\n{\"b\":2}\n", []string{`1 {"a":`, `2 x`, `3 {"b":2}`}},
 		"pretty after a blank line":            {"{\n\n  \"a\": 1\n}", []string{"1 {\n\n  \"a\": 1\n}"}},
 		"one line after blanks":                {"\n \n{\"a\":1}", []string{`1 {"a":1}`}},
-		"pretty without an end":                {"{\n\n", []string{"error"}},
+		"a broken line alone":                  {"{\n\n", []string{"1 {"}},
 		"byte order mark":                      {"\ufeff{\"a\":1}\n{\"b\":2}", []string{`1 {"a":1}`, `2 {"b":2}`}},
 		"byte order mark before an array":      {"\ufeff[1]", []string{`1 1`}},
 		"half a byte order mark":               {"\xef\xbb", []string{"1 \xef\xbb"}},

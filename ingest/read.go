@@ -64,11 +64,11 @@ func isDocument(in *bufio.Reader) (bool, error) {
 	}
 	for read := len(first); ; {
 		next, err := peekLine(in, read)
-		if err != nil || len(bytes.TrimSpace(next)) > 0 {
-			return !bytes.HasPrefix(next, []byte{'{'}), err
+		if err != nil || len(next) == 0 {
+			return false, err
 		}
-		if len(next) == 0 {
-			return true, nil
+		if len(bytes.TrimSpace(next)) > 0 {
+			return next[0] != '{', nil
 		}
 		read += len(next)
 	}

@@ -1,9 +1,10 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -31,7 +32,7 @@ func (a *app) append() *cobra.Command {
 			if e.Time, err = parseTime("time", at); err != nil {
 				return err
 			}
-			if e.Data, err = a.data(data); err != nil {
+			if e.Data, err = a.data(cmd.Context(), data); err != nil {
 				return err
 			}
 			for name, value := range map[string]string{"id": e.ID, "source": e.Source, "content-type": e.ContentType} {
@@ -96,19 +97,15 @@ func parseTime(name, s string) (time.Time, error) {
 }
 
 // data is what --data stands for. One byte over the limit is enough to refuse it.
-func (a *app) data(s string) ([]byte, error) {
+func (a *app) data(ctx context.Context, s string) (data []byte, err error) {
 	name, isFile := strings.CutPrefix(s, "@")
 	if !isFile {
 		return []byte(s), nil
 	}
-	in := a.in
-	if name != "-" {
-		file, err := os.Open(name)
-		if err != nil {
-			return nil, &annals.Error{Code: annals.CodeInvalid, Message: "--data", Err: err}
-		}
-		defer file.Close()
-		in = file
+	in, err := a.input(ctx, name)
+	if err != nil {
+		return nil, err
 	}
+	defer func() { err = errors.Join(err, in.Close()) }()
 	return io.ReadAll(io.LimitReader(in, annals.MaxDataBytes+1))
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -83,9 +84,24 @@ func usage(message, hint string) error {
 	return &annals.Error{Code: annals.CodeUsage, Message: message, Hint: hint}
 }
 
+// problem describes err for a person at a terminal.
+func problem(err error) httpapi.Problem {
+	p := httpapi.NewProblem(err)
+	// Each layer names itself, and a request its address; one name is enough.
+	p.Detail = strings.ReplaceAll(p.Detail, ": annals: ", ": ")
+	var request *url.Error
+	if errors.As(err, &request) {
+		p.Detail = strings.ReplaceAll(p.Detail, request.Error(), request.Err.Error())
+	}
+	if p.Code == annals.CodeCanceled && p.Detail == context.Canceled.Error() {
+		p.Detail = "interrupted"
+	}
+	return p
+}
+
 // explain prints an error: a problem with --json.
 func (a *app) explain(err error) {
-	p := httpapi.NewProblem(err)
+	p := problem(err)
 	if a.asJSON {
 		// Nothing is left to be done where stderr can't be written.
 		_ = json.NewEncoder(a.errs).Encode(p)
