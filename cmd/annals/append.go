@@ -23,8 +23,11 @@ func (a *app) append() *cobra.Command {
 		Short: "Append an event to a stream",
 		Example: `  annals append order-7 --type order-placed --data '{"total":12.5}' --expect 0
   annals append order-7 --type order-paid --data @paid.json --id payment-4711`,
-		Args: cobra.ExactArgs(1),
+		Args: takes,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if !cmd.Flags().Changed("type") {
+				return usage("append needs --type", "say what happened, for example --type order-placed")
+			}
 			expected, err := parseExpect(expect)
 			if err != nil {
 				return err
@@ -39,6 +42,10 @@ func (a *app) append() *cobra.Command {
 				if value == "" && cmd.Flags().Changed(name) {
 					return annals.Invalid(name, "must not be empty")
 				}
+			}
+			// A refused event must not leave a new store behind.
+			if _, err := annals.New(validator{}, nil).Append(cmd.Context(), args[0], expected, e); err != nil {
+				return err
 			}
 			return a.with(true, func(store *annals.Store) error {
 				commit, err := store.Append(cmd.Context(), args[0], expected, e)
@@ -60,6 +67,14 @@ func (a *app) append() *cobra.Command {
 	f.StringVar(&e.ContentType, "content-type", "", "media type of the data; JSON by default")
 	f.StringVar(&expect, "expect", "any", "the stream's version: a number, 0 for no stream, or any")
 	return c
+}
+
+// A validator is a driver that stores nothing, for what Store.Append checks.
+type validator struct{ annals.Driver }
+
+// Append implements annals.Driver.
+func (validator) Append(context.Context, string, int64, []annals.Event) (annals.Commit, error) {
+	return annals.Commit{}, nil
 }
 
 func (a *app) printCommit(c annals.Commit) error {

@@ -37,7 +37,7 @@ func (a *app) ingest() *cobra.Command {
 		Long: "Store messages from files, or with - from the standard input: CloudEvents, tracking\n" +
 			"messages and command bodies. Ids make it safe to run again after an interruption. A\n" +
 			"message that is refused is named and left out; the exit code is then 5.",
-		Args: cobra.MinimumNArgs(1),
+		Args: takes,
 		RunE: func(cmd *cobra.Command, files []string) error {
 			for _, name := range files {
 				if err := checkInput(name); err != nil {
