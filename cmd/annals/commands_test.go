@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/eb901187/annals"
 )
@@ -42,6 +43,9 @@ func TestTraceText(t *testing.T) {
 		"a request over fifteen years": {
 			call("A1", "2000-01-01T00:00:00Z", "REQUEST") + call("A2", "2001-01-01T00:00:00Z", "RESPONSE") + call("B1", "2015-01-01T00:00:00Z", "REQUEST"),
 			"at fault: B",
+		},
+		"a call without an answer yet": {
+			call("A1", time.Now().Format(time.RFC3339), "REQUEST"), "still open",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
