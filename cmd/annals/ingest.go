@@ -35,8 +35,9 @@ func (a *app) ingest() *cobra.Command {
 		Use:   "ingest FILE…|-",
 		Short: "Store messages from files: NDJSON, a JSON array or one JSON object",
 		Long: "Store messages from files, or with - from the standard input: CloudEvents, tracking\n" +
-			"messages and command bodies. Ids make it safe to run again after an interruption. A\n" +
-			"message that is refused is named and left out; the exit code is then 5.",
+			"messages and command bodies. Ids make it safe to run again after an interruption; a\n" +
+			"command body without an id is a new event each time. A message that is refused is\n" +
+			"named and left out; the exit code is then 5.",
 		Args: takes,
 		RunE: func(cmd *cobra.Command, files []string) error {
 			for _, name := range files {
@@ -64,17 +65,21 @@ func (a *app) ingestFiles(ctx context.Context, store *annals.Store, files []stri
 	if took > 0 {
 		report.EventsPerSecond = float64(report.Stored+report.Replayed) / took.Seconds()
 	}
-	if err := a.printIngested(&report, took); err != nil {
+	if err := a.printIngested(&report, took, err); err != nil {
 		return err
 	}
 	return report.verdict(ctx, err)
 }
 
-func (a *app) printIngested(r *ingestReport, took time.Duration) error {
+// printIngested prints what was done by the end, or until broken ended it.
+func (a *app) printIngested(r *ingestReport, took time.Duration, broken error) error {
 	if a.asJSON {
 		return a.printJSON(r)
 	}
 	if r.total() == 0 {
+		if broken != nil {
+			return nil
+		}
 		_, err := fmt.Fprintln(a.out, "0 messages")
 		return err
 	}
