@@ -15,6 +15,56 @@ import (
 	"github.com/eb901187/annals"
 )
 
+// A misuse is a command line's exit code and a part of what it prints.
+type misuse struct {
+	exit int
+	want string
+}
+
+// misuses are command lines that fail; stranger is the address of a server that
+// is not annals, taken one that is listened on.
+func misuses(stranger, taken string) map[string]misuse {
+	return map[string]misuse{
+		"append":                                {2, "append needs a STREAM\n  → annals append --help"},
+		"append s":                              {2, "append needs --type"},
+		"append s --type=":                      {5, "type must not be empty"},
+		"append s --type T --expect -2":         {5, "annals append --help"},
+		"append a --type T --expect 0":          {3, "--expect 1"},
+		"append a --type T --id 1":              {3, "annals read a --from 1 --limit 1"},
+		"append new/.. --type T --store made":   {5, "segment"},
+		"append s --type T --store 127.0.0.1:9": {2, "did you mean http://127.0.0.1:9?"},
+		"append s --type T --store localhost:9": {2, "did you mean http://localhost:9?"},
+		"read a --store=":                       {2, "--store is empty"},
+		"read a --store http://":                {2, "no address"},
+		"read a --store ftp://h":                {2, "no kind of store"},
+		"read a --store file":                   {5, "file is a file, not a directory"},
+		"read a --store file/in":                {5, "is a file, not a directory"},
+		"read a --store HTTP://127.0.0.1:1":     {6, "annals: the server at http://127.0.0.1:1 can't be reached: dial tcp"},
+		"read a --store " + stranger:            {6, stranger},
+		"read a --limit x":                      {2, `--limit takes a whole number, not "x"`},
+		"read a --from 99999999999999999999":    {2, "whole number"},
+		"read a b":                              {2, "read takes one STREAM, and got 2 arguments"},
+		"read 'b":                               {5, "annals read --help"},
+		"log order-7":                           {2, "log takes no arguments"},
+		"log --type T":                          {2, "did you mean --types?"},
+		"log --json=maybe":                      {2, "true or false"},
+		"log --follow":                          {2, "annals serve"},
+		"lgo":                                   {2, "did you mean annals log?"},
+		"nosuch":                                {2, "annals --help"},
+		"help nosuch":                           {2, `no command "nosuch"`},
+		"help log read":                         {2, "help takes one COMMAND"},
+		"ingest":                                {2, "ingest needs a FILE"},
+		"completion nosh":                       {2, "bash, zsh, fish, powershell"},
+		"bench --only nosuch":                   {2, "append-1, append-16"},
+		"serve --store http://127.0.0.1:1":      {2, "works on a directory"},
+		"demo --store http://127.0.0.1:1":       {2, "works on a directory"},
+		"serve --listen 127.0.0.1:99999":        {2, "invalid port"},
+		"serve --listen " + taken:               {6, "another server may be running"},
+		"backup annals-data":                    {5, "inside the store"},
+		"backup annals-data/in/it":              {5, "inside the store"},
+	}
+}
+
 // Each command line fails, with an exit code and words that say what to do.
 func TestExitCodesAndMessages(t *testing.T) {
 	t.Chdir(t.TempDir())
@@ -31,48 +81,7 @@ func TestExitCodesAndMessages(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = taken.Close() }()
-	for line, c := range map[string]struct {
-		exit int
-		want string
-	}{
-		"append":                                  {2, "append needs a STREAM\n  → annals append --help"},
-		"append s":                                {2, "append needs --type"},
-		"append s --type=":                        {5, "type must not be empty"},
-		"append s --type T --expect -2":           {5, "annals append --help"},
-		"append a --type T --expect 0":            {3, "--expect 1"},
-		"append a --type T --id 1":                {3, "annals read a --from 1 --limit 1"},
-		"append new/.. --type T --store made":     {5, "segment"},
-		"append s --type T --store 127.0.0.1:9":   {2, "did you mean http://127.0.0.1:9?"},
-		"append s --type T --store localhost:9":   {2, "did you mean http://localhost:9?"},
-		"read a --store=":                         {2, "--store is empty"},
-		"read a --store http://":                  {2, "no address"},
-		"read a --store ftp://h":                  {2, "no kind of store"},
-		"read a --store file":                     {5, "file is a file, not a directory"},
-		"read a --store file/in":                  {5, "is a file, not a directory"},
-		"read a --store HTTP://127.0.0.1:1":       {6, "annals: the server at http://127.0.0.1:1 can't be reached: dial tcp"},
-		"read a --store " + stranger.URL:          {6, stranger.URL},
-		"read a --limit x":                        {2, `--limit takes a whole number, not "x"`},
-		"read a --from 99999999999999999999":      {2, "whole number"},
-		"read a b":                                {2, "read takes one STREAM, and got 2 arguments"},
-		"read 'b":                                 {5, "annals read --help"},
-		"log order-7":                             {2, "log takes no arguments"},
-		"log --type T":                            {2, "did you mean --types?"},
-		"log --json=maybe":                        {2, "true or false"},
-		"log --follow":                            {2, "annals serve"},
-		"lgo":                                     {2, "did you mean annals log?"},
-		"nosuch":                                  {2, "annals --help"},
-		"help nosuch":                             {2, `no command "nosuch"`},
-		"help log read":                           {2, "help takes one COMMAND"},
-		"ingest":                                  {2, "ingest needs a FILE"},
-		"completion nosh":                         {2, "bash, zsh, fish, powershell"},
-		"bench --only nosuch":                     {2, "append-1, append-16"},
-		"serve --store http://127.0.0.1:1":        {2, "works on a directory"},
-		"demo --store http://127.0.0.1:1":         {2, "works on a directory"},
-		"serve --listen 127.0.0.1:99999":          {2, "invalid port"},
-		"serve --listen " + taken.Addr().String(): {6, "another server may be running"},
-		"backup annals-data":                      {5, "inside the store"},
-		"backup annals-data/in/it":                {5, "inside the store"},
-	} {
+	for line, c := range misuses(stranger.URL, taken.Addr().String()) {
 		t.Run(line, func(t *testing.T) {
 			got := typed(t.Context(), "", strings.Fields(line)...)
 			if got.exit != c.exit || !strings.Contains(got.errs, c.want) {
