@@ -15,5 +15,6 @@
 // one is never lost in silence.
 //
 // A Runner stores many messages at once. Messages of one stream keep their
-// order; ids make a second run over the same input harmless.
+// order; ids make a second run over the same input harmless. A command body
+// without an id is a new event on each run.
 package ingest

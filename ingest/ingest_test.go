@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"iter"
 	"slices"
 	"strings"
 	"testing"
@@ -83,14 +85,24 @@ func TestItems(t *testing.T) {
 		input string
 		want  []string
 	}{
-		"nothing":           {" \n", nil},
-		"one line":          {`{"a":1}`, []string{`1 {"a":1}`}},
-		"lines":             {"{\"a\":1}\r\n\n{\"b\":2}\n", []string{`1 {"a":1}`, `3 {"b":2}`}},
-		"array":             {"[{\"a\":1},\n 2 ]", []string{`1 {"a":1}`, `2 2`}},
-		"pretty object":     {"{\n  \"a\": 1\n}\n", []string{"1 {\n  \"a\": 1\n}\n"}},
-		"broken first line": {"{\"a\":\n{\"b\":2}\n", []string{`1 {"a":`, `2 {"b":2}`}},
-		"broken array":      {`[{"a":1},`, []string{"error"}},
-		"broken pretty":     {"{\n  \"a\": 1\n", []string{"error"}},
+		"nothing":                              {" \n", nil},
+		"one line":                             {`{"a":1}`, []string{`1 {"a":1}`}},
+		"lines":                                {"{\"a\":1}\r\n\n{\"b\":2}\n", []string{`1 {"a":1}`, `3 {"b":2}`}},
+		"array":                                {"[{\"a\":1},\n 2 ]", []string{`1 {"a":1}`, `2 2`}},
+		"pretty object":                        {"{\n  \"a\": 1\n}\n", []string{"1 {\n  \"a\": 1\n}\n"}},
+		"broken first line":                    {"{\"a\":\n{\"b\":2}\n", []string{`1 {"a":`, `2 {"b":2}`}},
+		"broken first line, the second blank":  {"{\"a\":\n\n{\"b\":2}\n", []string{`1 {"a":`, `3 {"b":2}`}},
+		"broken first line, the second broken": {"{\"a\":\nx\n{\"b\":2}\n", []string{`1 {"a":`, `2 x`, `3 {"b":2}`}},
+		"pretty after a blank line":            {"{\n\n  \"a\": 1\n}", []string{"1 {\n\n  \"a\": 1\n}"}},
+		"one line after blanks":                {"\n \n{\"a\":1}", []string{`1 {"a":1}`}},
+		"a broken line alone":                  {"{\n\n", []string{"1 {"}},
+		"byte order mark":                      {"\ufeff{\"a\":1}\n{\"b\":2}", []string{`1 {"a":1}`, `2 {"b":2}`}},
+		"byte order mark before an array":      {"\ufeff[1]", []string{`1 1`}},
+		"half a byte order mark":               {"\xef\xbb", []string{"1 \xef\xbb"}},
+		"a line longer than the buffer": {"{\"a\":\"" + strings.Repeat("x", 300<<10) + "\"}\n{\"b\":2}",
+			[]string{`1 {"a":"` + strings.Repeat("x", 300<<10) + `"}`, `2 {"b":2}`}},
+		"broken array":  {`[{"a":1},`, []string{"error"}},
+		"broken pretty": {"{\n  \"a\": 1\n", []string{"error"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string
@@ -103,6 +115,30 @@ func TestItems(t *testing.T) {
 			}
 			if !slices.Equal(got, c.want) {
 				t.Fatalf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+// Whoever writes to a pipe may wait for what it wrote to be stored.
+func TestItemsOfAPipeComeLineByLine(t *testing.T) {
+	for name, lines := range map[string][]string{
+		"messages": {`{"a":1}`, `{"b":2}`, `{"c":3}`},
+		"no JSON":  {`x`, `{"b":2}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, w := io.Pipe()
+			next, stop := iter.Pull2(Items(r))
+			defer stop()
+			for i, line := range lines {
+				go func() {
+					if _, err := io.WriteString(w, line+"\n"); err != nil {
+						t.Error(err)
+					}
+				}()
+				if item, err, ok := next(); !ok || err != nil || string(item.Text) != line {
+					t.Fatalf("line %d: %q, %v, %v", i, item.Text, err, ok)
+				}
 			}
 		})
 	}

@@ -27,7 +27,8 @@ type Item struct {
 }
 
 // Items yields the messages of r: those of a JSON array, one JSON object over
-// several lines, or the lines of NDJSON. The error is that of reading, or of a
+// several lines, or the lines of NDJSON, each as soon as it was read. A byte
+// order mark in front is left out. The error is that of reading, or of a
 // document that is no JSON; then nothing was yielded.
 func Items(r io.Reader) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
@@ -48,35 +49,82 @@ func Items(r io.Reader) iter.Seq2[Item, error] {
 // isDocument looks at the start of the input: an array, or an object whose
 // first line is not all of it and whose second does not start another object.
 func isDocument(in *bufio.Reader) (bool, error) {
-	for {
-		c, err := in.Peek(1)
-		if err != nil {
-			return false, err
-		}
-		if c[0] != ' ' && c[0] != '\t' && c[0] != '\n' && c[0] != '\r' {
-			break
-		}
-		// Blank lines before the first message count for nothing.
-		if _, err := in.Discard(1); err != nil {
-			return false, err
-		}
-	}
-	head, err := in.Peek(in.Size())
-	if err != nil && err != io.EOF && !errors.Is(err, bufio.ErrBufferFull) {
+	if err := discardStart(in); err != nil {
 		return false, err
 	}
-	if head[0] == '[' {
+	first, err := peekLine(in, 0)
+	if err != nil {
+		return false, err
+	}
+	if first[0] == '[' {
 		return true, nil
 	}
-	first, rest, more := bytes.Cut(head, []byte{'\n'})
-	if !more || head[0] != '{' || annals.CheckJSON(first) == nil {
+	if first[0] != '{' || first[len(first)-1] != '\n' || annals.CheckJSON(first) == nil {
 		return false, nil
 	}
-	return !bytes.HasPrefix(rest, []byte{'{'}), nil
+	for read := len(first); ; {
+		next, err := peekLine(in, read)
+		if err != nil || len(next) == 0 {
+			return false, err
+		}
+		if len(bytes.TrimSpace(next)) > 0 {
+			return next[0] != '{', nil
+		}
+		read += len(next)
+	}
+}
+
+// discardStart drops the byte order mark that some editors write, and blank
+// lines before the first message.
+func discardStart(in *bufio.Reader) error {
+	if c, err := in.Peek(1); err != nil {
+		return err
+	} else if mark := "\ufeff"; c[0] == mark[0] {
+		if head, err := in.Peek(len(mark)); err == nil && string(head) == mark {
+			_, _ = in.Discard(len(mark)) // what was peeked at is there
+		}
+	}
+	for {
+		c, err := in.Peek(1)
+		if err != nil || c[0] != ' ' && c[0] != '\t' && c[0] != '\n' && c[0] != '\r' {
+			return err
+		}
+		_, _ = in.Discard(1) // what was peeked at is there
+	}
+}
+
+// peekLine returns the line that starts at byte from, without waiting for more
+// than that: another may come only after it was stored. It is cut off at the end
+// of the input and of the buffer.
+func peekLine(in *bufio.Reader, from int) ([]byte, error) {
+	for searched := from; ; {
+		head, err := in.Peek(in.Buffered())
+		if err != nil {
+			return nil, err
+		}
+		if i := bytes.IndexByte(head[searched:], '\n'); i >= 0 {
+			return head[from : searched+i+1], nil
+		}
+		if searched = len(head); searched == in.Size() {
+			return head[from:], nil
+		}
+		if _, err = in.Peek(searched + 1); err == io.EOF {
+			head, err = in.Peek(searched) // reading may have moved it
+			return head[from:], err
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
 }
 
 func documentItems(in *bufio.Reader, yield func(Item, error) bool) {
 	text, err := io.ReadAll(io.LimitReader(in, MaxDocumentBytes+1))
+	if err == nil && text[0] == '{' && annals.CheckJSON(text) != nil && holdsWholeLine(text) {
+		// The first line was a broken message, not the start of a document.
+		lineItems(bufio.NewReaderSize(io.MultiReader(bytes.NewReader(text), in), in.Size()), yield)
+		return
+	}
 	if err == nil && len(text) > MaxDocumentBytes {
 		err = tooLarge("document", MaxDocumentBytes, "; write one message a line (NDJSON)")
 	}
@@ -97,6 +145,16 @@ func documentItems(in *bufio.Reader, yield func(Item, error) bool) {
 			return
 		}
 	}
+}
+
+// holdsWholeLine reports whether a line of text is an object of its own.
+func holdsWholeLine(text []byte) bool {
+	for line := range bytes.Lines(text) {
+		if line[0] == '{' && annals.CheckJSON(line) == nil {
+			return true
+		}
+	}
+	return false
 }
 
 func oversize(text []byte) error {

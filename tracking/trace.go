@@ -24,6 +24,10 @@ const AnswerWithin = 30 * time.Second
 // noResponse is the error of a call that was not answered in time.
 const noResponse = "no response"
 
+// longestCallMs is the longest durationMs that is taken for one: ten years.
+// Larger numbers are mistakes, and soon more than a time.Duration holds.
+const longestCallMs = 10 * 365 * 24 * 3600 * 1000
+
 // failedStatus is the first HTTP status that says that the service failed; 4xx
 // says that the request was wrong.
 const failedStatus = 500
@@ -128,13 +132,12 @@ func (t *Trace) pair() {
 		}
 		m := parse(e)
 		at := slices.IndexFunc(indexes(len(requests)), func(k int) bool {
-			if answered[k] || t.Calls[k].Began.After(e.Time) {
+			if answered[k] || m.callID != requests[k].callID {
 				return false
 			}
-			if m.callID != "" || requests[k].callID != "" {
-				return m.callID == requests[k].callID
-			}
-			return m.service == requests[k].service
+			// The clocks of two machines may put an answer before its call; a
+			// callId knows better.
+			return m.callID != "" || m.service == requests[k].service && !t.Calls[k].Began.After(e.Time)
 		})
 		if at < 0 {
 			// A response whose request was not recorded still tells how the call went.
@@ -161,7 +164,7 @@ func (c *Call) answer(m message, at time.Time) {
 	c.Ended, c.Status, c.Error = at, m.status, m.err
 	c.Duration = milliseconds(m.durationMs)
 	if m.durationMs < 0 {
-		c.Duration = at.Sub(c.Began)
+		c.Duration = max(at.Sub(c.Began), 0)
 	}
 }
 
@@ -185,7 +188,9 @@ func parse(e *annals.Event) message {
 		s, isText := annals.JSONString(raw)
 		switch name {
 		case "callId":
-			m.callID = string(raw)
+			if m.callID = s; !isText && string(raw) != "null" {
+				m.callID = string(raw)
+			}
 		case "Name", "name", "service", "source":
 			if isText {
 				names[name] = s
@@ -196,7 +201,7 @@ func parse(e *annals.Event) message {
 			}
 			m.status, _ = strconv.Atoi(s) // no number is no status
 		case "durationMs":
-			if n, err := strconv.ParseFloat(string(raw), 64); err == nil {
+			if n, err := strconv.ParseFloat(string(raw), 64); err == nil && n <= longestCallMs {
 				m.durationMs = n
 			}
 		case "error":

@@ -50,6 +50,16 @@ func TestTraces(t *testing.T) {
 			request(0, `{"service":"A"}`), request(1, `{"service":"B"}`),
 			response(5, `{"service":"B","error":"timeout"}`), response(9, `{"service":"A","status":502}`)},
 			[]string{`A 502 9ms "" open=false`, `B 0 4ms "timeout" open=false`, "faulty B"}},
+		"by callId, the response stamped before its request": {[]annals.Event{request(1, `{"Name":"A","callId":"1"}`), response(0, `{"Name":"A","callId":"1","status":200}`)},
+			[]string{`A 200 0s "" open=false`, "faulty "}},
+		"a callId that is null or empty is none": {[]annals.Event{
+			request(0, `{"Name":"A","callId":null}`), request(1, `{"Name":"B","callId":""}`),
+			response(5, `{"Name":"B","callId":null,"status":201}`), response(9, `{"Name":"A","status":202}`)},
+			[]string{`A 202 9ms "" open=false`, `B 201 4ms "" open=false`, "faulty "}},
+		"a duration that can't be": {[]annals.Event{
+			request(0, `{"Name":"A"}`), response(5, `{"Name":"A","durationMs":1e300}`),
+			request(6, `{"Name":"B"}`), response(8, `{"Name":"B","durationMs":-1e300}`)},
+			[]string{`A 0 5ms "" open=false`, `B 0 2ms "" open=false`, "faulty "}},
 		"4xx is the caller's fault": {[]annals.Event{request(0, `{"Name":"A"}`), response(5, `{"Name":"A","status":404,"error":null}`)},
 			[]string{`A 404 5ms "" open=false`, "faulty "}},
 		"a call that waits":        {[]annals.Event{request(31_000, `{"Name":"A"}`)}, []string{`A 0 0s "" open=true`, "faulty "}},

@@ -1,9 +1,10 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -22,8 +23,11 @@ func (a *app) append() *cobra.Command {
 		Short: "Append an event to a stream",
 		Example: `  annals append order-7 --type order-placed --data '{"total":12.5}' --expect 0
   annals append order-7 --type order-paid --data @paid.json --id payment-4711`,
-		Args: cobra.ExactArgs(1),
+		Args: takes,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if !cmd.Flags().Changed("type") {
+				return usage("append needs --type", "say what happened, for example --type order-placed")
+			}
 			expected, err := parseExpect(expect)
 			if err != nil {
 				return err
@@ -31,13 +35,17 @@ func (a *app) append() *cobra.Command {
 			if e.Time, err = parseTime("time", at); err != nil {
 				return err
 			}
-			if e.Data, err = a.data(data); err != nil {
+			if e.Data, err = a.data(cmd.Context(), data); err != nil {
 				return err
 			}
 			for name, value := range map[string]string{"id": e.ID, "source": e.Source, "content-type": e.ContentType} {
 				if value == "" && cmd.Flags().Changed(name) {
 					return annals.Invalid(name, "must not be empty")
 				}
+			}
+			// A refused event must not leave a new store behind.
+			if _, err := annals.New(validator{}, nil).Append(cmd.Context(), args[0], expected, e); err != nil {
+				return err
 			}
 			return a.with(true, func(store *annals.Store) error {
 				commit, err := store.Append(cmd.Context(), args[0], expected, e)
@@ -59,6 +67,14 @@ func (a *app) append() *cobra.Command {
 	f.StringVar(&e.ContentType, "content-type", "", "media type of the data; JSON by default")
 	f.StringVar(&expect, "expect", "any", "the stream's version: a number, 0 for no stream, or any")
 	return c
+}
+
+// A validator is a driver that stores nothing, for what Store.Append checks.
+type validator struct{ annals.Driver }
+
+// Append implements annals.Driver.
+func (validator) Append(context.Context, string, int64, []annals.Event) (annals.Commit, error) {
+	return annals.Commit{}, nil
 }
 
 func (a *app) printCommit(c annals.Commit) error {
@@ -96,19 +112,15 @@ func parseTime(name, s string) (time.Time, error) {
 }
 
 // data is what --data stands for. One byte over the limit is enough to refuse it.
-func (a *app) data(s string) ([]byte, error) {
+func (a *app) data(ctx context.Context, s string) (data []byte, err error) {
 	name, isFile := strings.CutPrefix(s, "@")
 	if !isFile {
 		return []byte(s), nil
 	}
-	in := a.in
-	if name != "-" {
-		file, err := os.Open(name)
-		if err != nil {
-			return nil, &annals.Error{Code: annals.CodeInvalid, Message: "--data", Err: err}
-		}
-		defer file.Close()
-		in = file
+	in, err := a.input(ctx, name)
+	if err != nil {
+		return nil, err
 	}
+	defer func() { err = errors.Join(err, in.Close()) }()
 	return io.ReadAll(io.LimitReader(in, annals.MaxDataBytes+1))
 }

@@ -13,7 +13,7 @@ func (a *app) bench() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "bench",
 		Short: "Measure this machine's store beside a bare log and SQLite",
-		Args:  cobra.NoArgs,
+		Args:  takes,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			bar := a.progress(-1, "measuring")
 			opts.Say = func(doing string) {
@@ -36,5 +36,6 @@ func (a *app) bench() *cobra.Command {
 	c.Flags().BoolVar(&opts.Quick, "quick", false, "fewer events and shorter rounds, in under 40 s")
 	c.Flags().StringVar(&opts.Dir, "dir", "", "where to make the stores; a new temporary directory by default")
 	c.Flags().StringSliceVar(&opts.Only, "only", nil, "only these workloads, separated by commas: append-1, load-10, ingest …")
+	explainStore(c, "")
 	return c
 }

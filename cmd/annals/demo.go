@@ -22,7 +22,7 @@ func (a *app) demo() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Store a day of sample requests, show two traces, and serve them",
-		Args:  cobra.NoArgs,
+		Args:  takes,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if !cmd.Flags().Changed("store") {
 				if a.store, err = os.MkdirTemp("", "annals-demo-"); err != nil {
@@ -30,21 +30,22 @@ func (a *app) demo() *cobra.Command {
 				}
 				defer func() { err = errors.Join(err, os.RemoveAll(a.store)) }()
 			}
-			return a.with(true, func(store *annals.Store) error {
-				if err := a.runDemo(cmd.Context(), store); err != nil || once {
+			if !once {
+				if _, err := a.directory("demo"); err != nil {
 					return err
 				}
-				if !a.asJSON {
-					fmt.Fprintln(a.out, "\nAsk for more from another terminal, and end this one with Ctrl-C:\n"+
-						"  annals trace req-0001 --store http://"+listen+"\n"+
-						"  annals log --limit 10 --store http://"+listen+"\n"+
-						"  curl 'http://"+listen+"/v1/events?types=MICROSERVICE_RESPONSE&limit=3'")
+			}
+			return a.with(true, func(store *annals.Store) error {
+				faulty, err := a.runDemo(cmd.Context(), store)
+				if err != nil || once {
+					return err
 				}
-				return a.serveStore(cmd.Context(), store, listen, insecure)
+				return a.serveStore(cmd.Context(), store, listen, insecure, func(address string) { a.inviteTo(address, faulty) })
 			})
 		},
 	}
 	addListen(c, &listen, &insecure)
+	explainStore(c, "the store: a directory; by default a temporary one that goes when the demo ends")
 	c.Flags().BoolVar(&once, "once", false, "exit after the traces")
 	return c
 }
@@ -52,12 +53,29 @@ func (a *app) demo() *cobra.Command {
 // sampleRequests is how many requests a day of the demo has.
 const sampleRequests = 1440
 
-func (a *app) runDemo(ctx context.Context, store *annals.Store) error {
+// inviteTo prints what to try on the server at address.
+func (a *app) inviteTo(address, request string) {
+	if a.asJSON {
+		return
+	}
+	self := os.Args[0]
+	if strings.Contains(self, "go-build") {
+		self = "go run ./cmd/annals" // which left no command to call
+	}
+	fmt.Fprintf(a.out, "\nAsk for more from another terminal, and end this one with Ctrl-C:\n"+
+		"  %[1]s trace %[3]s --store %[2]s\n"+
+		"  %[1]s log --limit 10 --store %[2]s\n"+
+		"  curl '%[2]s/v1/events?types=MICROSERVICE_RESPONSE&limit=3'\n\n", self, address, request)
+}
+
+// runDemo stores the sample and shows two traces. It returns the request of the
+// faulty one.
+func (a *app) runDemo(ctx context.Context, store *annals.Store) (string, error) {
 	midnight := a.clock().UTC().Truncate(24 * time.Hour)
 	sample, healthy, faulty := sampleDay(midnight.Add(-24 * time.Hour))
 	summary, err := (&ingest.Runner{Store: store}).Run(ctx, ingest.Items(strings.NewReader(sample)))
 	if err != nil {
-		return err
+		return "", err
 	}
 	if !a.asJSON {
 		fmt.Fprintf(a.out, "stored %d events of %d requests to two services\n\n", summary.Stored, sampleRequests)
@@ -65,7 +83,7 @@ func (a *app) runDemo(ctx context.Context, store *annals.Store) error {
 	for i, id := range []string{healthy, faulty} {
 		t, err := tracking.Read(ctx, store, id, a.clock())
 		if err != nil {
-			return err
+			return "", err
 		}
 		if a.asJSON {
 			err = a.printJSON(t)
@@ -73,10 +91,10 @@ func (a *app) runDemo(ctx context.Context, store *annals.Store) error {
 			fmt.Fprintln(a.out)
 		}
 		if err != nil {
-			return err
+			return "", err
 		}
 	}
-	return nil
+	return faulty, nil
 }
 
 // sampleDay makes the tracking messages of one day as NDJSON: a gateway calls

@@ -2,9 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -36,10 +35,16 @@ func (a *app) ingest() *cobra.Command {
 		Use:   "ingest FILE…|-",
 		Short: "Store messages from files: NDJSON, a JSON array or one JSON object",
 		Long: "Store messages from files, or with - from the standard input: CloudEvents, tracking\n" +
-			"messages and command bodies. Ids make it safe to run again after an interruption. A\n" +
-			"message that is refused is named and left out; the exit code is then 5.",
-		Args: cobra.MinimumNArgs(1),
+			"messages and command bodies. Ids make it safe to run again after an interruption; a\n" +
+			"command body without an id is a new event each time. A message that is refused is\n" +
+			"named and left out; the exit code is then 5.",
+		Args: takes,
 		RunE: func(cmd *cobra.Command, files []string) error {
+			for _, name := range files {
+				if err := checkInput(name); err != nil {
+					return err
+				}
+			}
 			return a.with(true, func(store *annals.Store) error {
 				return a.ingestFiles(cmd.Context(), store, files)
 			})
@@ -56,36 +61,70 @@ func (a *app) ingestFiles(ctx context.Context, store *annals.Store, files []stri
 			break
 		}
 	}
-	total := report.Stored + report.Replayed
 	took := a.clock().Sub(began)
 	if took > 0 {
-		report.EventsPerSecond = float64(total) / took.Seconds()
+		report.EventsPerSecond = float64(report.Stored+report.Replayed) / took.Seconds()
 	}
+	if err := a.printIngested(&report, took, err); err != nil {
+		return err
+	}
+	return report.verdict(ctx, err)
+}
+
+// printIngested prints what was done by the end, or until broken ended it.
+func (a *app) printIngested(r *ingestReport, took time.Duration, broken error) error {
 	if a.asJSON {
-		if err := a.printJSON(report); err != nil {
-			return err
-		}
-	} else if total+report.Refused > 0 {
-		fmt.Fprintf(a.out, "%d stored, %d stored before, %d refused in %s: %.0f events/s\n",
-			report.Stored, report.Replayed, report.Refused, took.Round(time.Millisecond), report.EventsPerSecond)
+		return a.printJSON(r)
 	}
-	if err == nil && report.Refused > 0 {
-		err = annals.Invalid("input", "%d of %d messages were refused", report.Refused, total+report.Refused)
+	if r.total() == 0 {
+		if broken != nil {
+			return nil
+		}
+		_, err := fmt.Fprintln(a.out, "0 messages")
+		return err
+	}
+	_, err := fmt.Fprintf(a.out, "%d stored, %d stored before, %d refused", r.Stored, r.Replayed, r.Refused)
+	// The rate of a moment says nothing about the store.
+	if took >= time.Second && err == nil {
+		_, err = fmt.Fprintf(a.out, " in %s: %.0f events/s", took.Round(time.Millisecond), r.EventsPerSecond)
+	}
+	if err == nil {
+		err = a.out.WriteByte('\n')
 	}
 	return err
 }
 
-func (a *app) ingestFile(ctx context.Context, store *annals.Store, name string, report *ingestReport) error {
-	var in io.Reader = a.in
-	if name != "-" {
-		file, err := os.Open(name)
-		if err != nil {
-			return &annals.Error{Code: annals.CodeNotFound, Message: "the file can't be read", Err: err}
+func (r *ingestReport) total() int64 { return r.Stored + r.Replayed + r.Refused }
+
+// verdict is how an ingest ends that err broke off, if it is not nil.
+func (r *ingestReport) verdict(ctx context.Context, err error) error {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return &annals.Error{
+			Code: annals.CodeCanceled, Message: "interrupted with " + plural(int(r.Stored+r.Replayed), "message") + " stored",
+			Hint: "run the same command again: it goes on, and no message with an id is stored twice",
 		}
-		defer file.Close()
-		in = file
+	case err != nil:
+		return err
+	case r.Refused > 0:
+		return &annals.Error{
+			Code: annals.CodeInvalid, Message: fmt.Sprintf("%d of %s refused", r.Refused, plural(int(r.total()), "message")),
+			Hint: "mend them and run the same command again: no message with an id is stored twice",
+		}
 	}
-	bar := a.progress(-1, name)
+	return nil
+}
+
+func (a *app) ingestFile(ctx context.Context, store *annals.Store, name string, report *ingestReport) error {
+	in, err := a.input(ctx, name)
+	if err != nil {
+		return err
+	}
+	shown := name
+	if name == standardInput {
+		shown = "standard input"
+	}
+	bar := a.progress(-1, shown)
 	defer bar.close()
 	done := int64(0)
 	runner := ingest.Runner{Store: store, Each: func(r ingest.Result) {
@@ -94,19 +133,20 @@ func (a *app) ingestFile(ctx context.Context, store *annals.Store, name string, 
 		if r.Status != ingest.Refused {
 			return
 		}
+		p := problem(r.Err)
 		if len(report.Refusals) < maxRefusals {
-			report.Refusals = append(report.Refusals, refusal{name, r.Number, httpapi.NewProblem(r.Err)})
+			report.Refusals = append(report.Refusals, refusal{name, r.Number, p})
 		}
 		if !a.asJSON {
-			fmt.Fprintf(a.errs, "%s:%d: refused: %v\n", name, r.Number, r.Err)
+			fmt.Fprintf(a.errs, "%s:%d: refused: %s\n", shown, r.Number, p.Detail)
 		}
 	}}
 	summary, err := runner.Run(ctx, ingest.Items(in))
 	report.Stored += summary.Stored
 	report.Replayed += summary.Replayed
 	report.Refused += summary.Refused
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+	if err = errors.Join(err, in.Close()); err != nil {
+		return fmt.Errorf("%s: %w", shown, err)
 	}
 	return nil
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"iter"
 
 	"github.com/spf13/cobra"
@@ -16,8 +18,8 @@ func (a *app) log() *cobra.Command {
 		Use:   "log",
 		Short: "Read the events of all streams in order, and follow them",
 		Example: `  annals log --types order-placed,order-paid --since 2020-05-01T00:00:00Z
-  annals log --follow --json`,
-		Args: cobra.NoArgs,
+  annals log --follow --after 120 --json --store http://127.0.0.1:4000`,
+		Args: takes,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if q.Since, err = parseTime("since", since); err != nil {
 				return err
@@ -25,16 +27,17 @@ func (a *app) log() *cobra.Command {
 			if q.Before, err = parseTime("before", before); err != nil {
 				return err
 			}
+			if follow {
+				if err := a.followable(); err != nil {
+					return err
+				}
+			}
 			return a.with(false, func(store *annals.Store) error {
 				if !follow {
 					_, err := a.printEvents(store.Log(cmd.Context(), q), exact, a.logLine)
 					return err
 				}
-				_, err := a.printEvents(a.flushing(store.Follow(cmd.Context(), q)), exact, a.logLine)
-				if cmd.Context().Err() != nil {
-					return nil // an interrupt is how following ends
-				}
-				return err
+				return a.follow(cmd.Context(), store, q, exact)
 			})
 		},
 	}
@@ -52,6 +55,40 @@ func (a *app) log() *cobra.Command {
 	f.BoolVar(&follow, "follow", false, "go on with new events as they arrive")
 	addExact(c, &exact)
 	return c
+}
+
+// followable refuses a directory: whoever has it open is the only one who could
+// append to it.
+func (a *app) followable() error {
+	if err := a.known(); err != nil || a.isRemote() {
+		return err
+	}
+	return usage("a store that this command itself has open gets no new events to follow",
+		"run annals serve --store "+a.store+", and follow it with --store http://"+defaultListen)
+}
+
+// follow prints events until an interrupt, which is how following ends.
+func (a *app) follow(ctx context.Context, store *annals.Store, q annals.Query, exact bool) error {
+	last := q.After
+	seen := func(yield func(annals.Event, error) bool) {
+		for e, err := range store.Follow(ctx, q) {
+			last = max(last, e.Position)
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+	_, err := a.printEvents(a.flushing(seen), exact, a.logLine)
+	if err == nil || ctx.Err() != nil {
+		return nil
+	}
+	if info := annals.CodeOf(err).Info(); !info.Retryable {
+		return err
+	}
+	return &annals.Error{
+		Code: annals.CodeOf(err), Message: fmt.Sprintf("following broke off at position %d", last), Err: err,
+		Hint: fmt.Sprintf("continue with --after %d", last),
+	}
 }
 
 // flushing prints what came before it waits for the next event.

@@ -19,7 +19,7 @@ func (a *app) read() *cobra.Command {
 		Use:     "read STREAM",
 		Short:   "Read the events of a stream",
 		Example: "  annals read order-7\n  annals read order-7 --backward --limit 1 --json",
-		Args:    cobra.ExactArgs(1),
+		Args:    takes,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.with(false, func(store *annals.Store) error {
 				n, err := a.printEvents(store.Stream(cmd.Context(), args[0], &opts), exact, a.streamLine)
@@ -70,11 +70,28 @@ func (a *app) printEvents(events iter.Seq2[annals.Event, error], exact bool, lin
 const lineTime = "2006-01-02 15:04:05.000Z07:00"
 
 func (a *app) streamLine(e *annals.Event) string {
-	return fmt.Sprintf("%6d  %s  %-24s  %s", e.Version, e.Time.Format(lineTime), e.Type, shortData(e))
+	return fmt.Sprintf("%6d  %s  %-24s  %s  %s", e.Version, e.Time.Format(lineTime), e.Type, origin(e), shortData(e))
 }
 
 func (a *app) logLine(e *annals.Event) string {
-	return fmt.Sprintf("%8d  %s  %-20s  %-24s  %s", e.Position, e.Time.Format(lineTime), fmt.Sprintf("%s@%d", e.Stream, e.Version), e.Type, shortData(e))
+	return fmt.Sprintf("%8d  %s  %-20s  %-24s  %s  %s", e.Position, e.Time.Format(lineTime), fmt.Sprintf("%s@%d", e.Stream, e.Version), e.Type, origin(e), shortData(e))
+}
+
+// origin says which event this is, and where it came from.
+func origin(e *annals.Event) string {
+	s := ""
+	for _, part := range []struct{ name, value string }{
+		{"id", e.ID}, {"source", e.Source}, {"correlation", e.Correlation}, {"causation", e.Causation},
+	} {
+		switch {
+		case part.value == "":
+		case strings.ContainsAny(part.value, ` "`):
+			s += fmt.Sprintf("%s=%q ", part.name, part.value)
+		default:
+			s += part.name + "=" + part.value + " "
+		}
+	}
+	return strings.TrimSuffix(s, " ")
 }
 
 // shortData is the start of an event's data on one line.

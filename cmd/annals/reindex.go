@@ -12,7 +12,7 @@ func (a *app) reindex() *cobra.Command {
 	return &cobra.Command{
 		Use:   "reindex",
 		Short: "Build the index again from the log",
-		Args:  cobra.NoArgs,
+		Args:  takes,
 		RunE: func(*cobra.Command, []string) error {
 			dir, err := a.directory("reindex")
 			if err != nil {

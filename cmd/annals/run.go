@@ -4,11 +4,8 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -16,9 +13,6 @@ import (
 	"golang.org/x/term"
 
 	"github.com/eb901187/annals"
-	"github.com/eb901187/annals/client"
-	"github.com/eb901187/annals/embedded"
-	"github.com/eb901187/annals/httpapi"
 )
 
 // app is what the commands share.
@@ -29,7 +23,8 @@ type app struct {
 	clock  func() time.Time
 	store  string
 	asJSON bool
-	ran    bool // a command has begun: what fails from here on is not its usage
+
+	command *cobra.Command // that runs
 }
 
 // Run runs one command line and returns its exit code. It prints an error
@@ -37,25 +32,21 @@ type app struct {
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	a := &app{in: stdin, out: bufio.NewWriter(stdout), errs: stderr, clock: time.Now}
 	root := a.root()
+	a.command = root
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	err := usageErr(root, root.ExecuteContext(ctx))
 	if flush := a.out.Flush(); err == nil {
 		err = flush
 	}
 	if err == nil {
 		return 0
 	}
-	if !a.ran && annals.CodeOf(err) == annals.CodeInternal {
-		err = usage(err.Error(), "annals --help lists the commands, annals COMMAND --help the flags")
-	}
 	a.explain(err)
 	return annals.CodeOf(err).Info().Exit
 }
-
-const defaultStore = "./annals-data"
 
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
@@ -66,76 +57,19 @@ func (a *app) root() *cobra.Command {
 			"server that has it open. Exit codes: 0 done, 1 internal, 2 usage, 3 conflict,\n" +
 			"4 not found, 5 invalid input, 6 unavailable, 7 unknown outcome.",
 		SilenceErrors: true, SilenceUsage: true,
-		PersistentPreRun: func(*cobra.Command, []string) { a.ran = true },
+		PersistentPreRun: func(c *cobra.Command, _ []string) { a.command = c },
 	}
+	root.SetFlagErrorFunc(flagError)
+	root.SetHelpCommand(helpCommand())
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.store, "store", defaultStore, "the store: a directory or http://HOST:PORT")
 	flags.BoolVar(&a.asJSON, "json", false, "print JSON")
 	for _, command := range []func() *cobra.Command{
-		a.serve, a.append, a.read, a.log, a.ingest, a.trace, a.verify, a.reindex, a.backup, a.bench, a.demo, a.version,
+		a.serve, a.append, a.read, a.log, a.ingest, a.trace, a.verify, a.reindex, a.backup, a.bench, a.demo, a.version, completion,
 	} {
 		root.AddCommand(command())
 	}
 	return root
-}
-
-func usage(message, hint string) error {
-	return &annals.Error{Code: annals.CodeUsage, Message: message, Hint: hint}
-}
-
-// explain prints an error: a problem with --json.
-func (a *app) explain(err error) {
-	p := httpapi.NewProblem(err)
-	if a.asJSON {
-		// Nothing is left to be done where stderr can't be written.
-		_ = json.NewEncoder(a.errs).Encode(p)
-		return
-	}
-	fmt.Fprintln(a.errs, "annals: "+p.Detail)
-	if p.Hint != "" {
-		fmt.Fprintln(a.errs, "  → "+p.Hint)
-	}
-}
-
-func (a *app) isRemote() bool {
-	return strings.HasPrefix(a.store, "http://") || strings.HasPrefix(a.store, "https://")
-}
-
-// directory is the store for commands that work on files.
-func (a *app) directory(command string) (string, error) {
-	if a.isRemote() {
-		return "", usage("annals "+command+" works on a directory, not on "+a.store, "run it where the store is, with --store DIR")
-	}
-	return a.store, a.known()
-}
-
-func (a *app) known() error {
-	if scheme, _, ok := strings.Cut(a.store, "://"); ok && !a.isRemote() {
-		return usage("there is no kind of store "+scheme+"://", "--store takes a directory or http://HOST:PORT")
-	}
-	return nil
-}
-
-// open opens the store; a directory without one is made only if create is set.
-func (a *app) open(create bool) (*annals.Store, error) {
-	if err := a.known(); err != nil {
-		return nil, err
-	}
-	if a.isRemote() {
-		return client.Open(a.store, nil)
-	}
-	bar := a.progress(-1, "reading the log")
-	defer bar.close()
-	return embedded.Open(a.store, &embedded.Options{MustExist: !create, Progress: bar.at})
-}
-
-// with runs f on the store and closes it.
-func (a *app) with(create bool, f func(*annals.Store) error) error {
-	store, err := a.open(create)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f(store), store.Close())
 }
 
 func (a *app) printJSON(v any) error {
@@ -172,5 +106,25 @@ func (b bar) close() {
 	if b.ProgressBar != nil {
 		_ = b.Finish()
 		_ = b.Clear()
+	}
+}
+
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Say more about a command",
+		Args:  takes,
+		RunE: func(c *cobra.Command, args []string) error {
+			root := c.Root()
+			if len(args) == 0 {
+				return root.Help()
+			}
+			for _, command := range root.Commands() {
+				if command.Name() == args[0] {
+					return command.Help()
+				}
+			}
+			return unknownCommand(root, args[0])
+		},
 	}
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,10 +25,13 @@ func (a *app) serve() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve a store over HTTP",
-		Args:  cobra.NoArgs,
+		Args:  takes,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if _, err := a.directory("serve"); err != nil {
+				return err
+			}
 			return a.with(true, func(store *annals.Store) error {
-				return a.serveStore(cmd.Context(), store, listen, insecure)
+				return a.serveStore(cmd.Context(), store, listen, insecure, nil)
 			})
 		},
 	}
@@ -39,13 +44,17 @@ func addListen(c *cobra.Command, listen *string, insecure *bool) {
 	c.Flags().BoolVar(insecure, "insecure", false, "listen beyond this machine, without encryption or authentication")
 }
 
-// serveStore serves until ctx ends; requests under way are then given time.
-func (a *app) serveStore(ctx context.Context, store *annals.Store, listen string, insecure bool) error {
+// serveStore serves until ctx ends; requests under way are then given time. It
+// calls ready, if that is not nil, with its address before it prints that.
+func (a *app) serveStore(ctx context.Context, store *annals.Store, listen string, insecure bool, ready func(address string)) error {
 	listener, err := a.listen(ctx, listen, insecure)
 	if err != nil {
 		return err
 	}
 	address := "http://" + listener.Addr().String()
+	if ready != nil {
+		ready(address)
+	}
 	if a.asJSON {
 		err = a.printJSON(map[string]string{"address": address, "store": a.store})
 	} else {
@@ -87,10 +96,22 @@ func (a *app) listen(ctx context.Context, address string, insecure bool) (net.Li
 	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
-		return nil, &annals.Error{
-			Code: annals.CodeUnavailable, Message: "can't listen on " + address, Err: err,
-			Hint: "another server may be running; choose another address with --listen",
-		}
+		return nil, listenErr(address, err)
 	}
 	return listener, nil
+}
+
+func listenErr(address string, err error) error {
+	var invalid *net.AddrError
+	if errors.As(err, &invalid) {
+		return usage("--listen "+address+" is no address: "+invalid.Err, "give HOST:PORT, for example "+defaultListen)
+	}
+	hint := "choose another address with --listen"
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		hint = "another server may be running; " + hint
+	case errors.Is(err, fs.ErrPermission):
+		hint = "ports below 1024 are kept for administrators; " + hint
+	}
+	return &annals.Error{Code: annals.CodeUnavailable, Message: "can't listen on " + address, Err: err, Hint: hint}
 }

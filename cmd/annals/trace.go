@@ -16,7 +16,7 @@ func (a *app) trace() *cobra.Command {
 	return &cobra.Command{
 		Use:   "trace REQUEST_ID",
 		Short: "Show the flow of a request and the service at fault",
-		Args:  cobra.ExactArgs(1),
+		Args:  takes,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.with(false, func(store *annals.Store) error {
 				t, err := tracking.Read(cmd.Context(), store, args[0], a.clock())
@@ -43,14 +43,14 @@ func printTrace(w io.Writer, t *tracking.Trace) error {
 		if c.Status != 0 {
 			status = fmt.Sprintf("%3d", c.Status)
 		}
-		if c.Open() {
-			took = "waiting"
-		}
 		mark, verdict := "✓", ""
-		if c.Failed() {
+		switch {
+		case c.Open():
+			mark, took = "·", "still open"
+		case c.Failed():
 			mark, verdict = "✗", "  "+c.Error
 		}
-		fmt.Fprintf(&b, "  %s %s  %-20s  %s  %8s  %s%s\n", mark, c.Began.Format("15:04:05.000"), c.Service, status, took, waterfall(c, began, ended), verdict)
+		fmt.Fprintf(&b, "  %s %s  %-20s  %s  %10s  %s%s\n", mark, c.Began.Format("15:04:05.000"), c.Service, status, took, waterfall(c, began, ended), verdict)
 	}
 	if t.Faulty == "" {
 		b.WriteString("no service at fault\n")
@@ -98,7 +98,11 @@ func waterfall(c *tracking.Call, began, ended time.Time) string {
 	if c.Open() {
 		end = ended
 	}
-	from := min(int(width*c.Began.Sub(began)/total), width-1)
-	to := max(min(int(width*end.Sub(began)/total), width), from+1)
+	// In floating point, as nanoseconds times width go past an int64 after ten years.
+	column := func(at time.Time) int {
+		return max(0, min(int(width*(float64(at.Sub(began))/float64(total))), width))
+	}
+	from := min(column(c.Began), width-1)
+	to := max(column(end), from+1)
 	return strings.Repeat(" ", from) + strings.Repeat("█", to-from) + strings.Repeat(" ", width-to)
 }

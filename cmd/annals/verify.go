@@ -21,7 +21,7 @@ func (a *app) verify() *cobra.Command {
 	return &cobra.Command{
 		Use:   "verify",
 		Short: "Check every event and every index entry of a store",
-		Args:  cobra.NoArgs,
+		Args:  takes,
 		RunE: func(*cobra.Command, []string) error {
 			dir, err := a.directory("verify")
 			if err != nil {

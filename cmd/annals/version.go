@@ -9,10 +9,10 @@ import (
 )
 
 func (a *app) version() *cobra.Command {
-	return &cobra.Command{
+	c := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		Args:  cobra.NoArgs,
+		Args:  takes,
 		RunE: func(*cobra.Command, []string) error {
 			version, commit := "(devel)", ""
 			if info, ok := debug.ReadBuildInfo(); ok {
@@ -32,4 +32,6 @@ func (a *app) version() *cobra.Command {
 			return err
 		},
 	}
+	explainStore(c, "")
+	return c
 }

@@ -121,7 +121,7 @@ func measureAppends(ctx context.Context, dir string, writers, rounds int, each t
 	ours := median(rates["annals"])
 	row := Row{Workload: fmt.Sprintf("append-%d", writers), EventsPerSecond: ours}
 	row.latency(latencies)
-	row.VsLog, row.VsSQLite = ours/median(rates["log"]), ours/median(rates["sqlite"])
+	row.VsLog, row.VsSQLite = Ratio(ours/median(rates["log"])), Ratio(ours/median(rates["sqlite"]))
 	return row, nil
 }
 

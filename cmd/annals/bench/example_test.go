@@ -2,8 +2,10 @@ package bench_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
+	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/cmd/annals/bench"
 )
 
@@ -24,6 +26,12 @@ func ExampleReport_Table() {
 // A workload that does not exist is refused before anything is measured.
 func ExampleRun() {
 	_, err := bench.Run(context.Background(), bench.Options{Only: []string{"append-17"}})
-	fmt.Println(err)
-	// Output: there is no workload "append-17"
+	fmt.Println(annals.CodeOf(err))
+	// Output: usage
+}
+
+func ExampleRatio() {
+	text, err := json.Marshal([]bench.Ratio{0.8, 18.94, 0})
+	fmt.Println(string(text), err)
+	// Output: [0.80,18.94,null] <nil>
 }

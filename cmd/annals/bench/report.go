@@ -2,7 +2,9 @@ package bench
 
 import (
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -14,9 +16,20 @@ type Row struct {
 	EventsPerSecond float64 `json:"eventsPerSecond"`
 	P50Us           float64 `json:"p50Us"` // of one operation, in microseconds
 	P99Us           float64 `json:"p99Us"`
-	VsLog           float64 `json:"vsLog,omitempty"`    // times the bare log's rate
-	VsSQLite        float64 `json:"vsSQLite,omitempty"` // times SQLite's rate
+	VsLog           Ratio   `json:"vsLog"`    // to the bare log's rate
+	VsSQLite        Ratio   `json:"vsSQLite"` // to SQLite's rate
 	Note            string  `json:"note,omitempty"`
+}
+
+// A Ratio compares rates; 0 says that there is nothing to compare with.
+type Ratio float64
+
+// MarshalJSON writes two decimals, and null for 0.
+func (r Ratio) MarshalJSON() ([]byte, error) {
+	if r == 0 {
+		return []byte("null"), nil
+	}
+	return strconv.AppendFloat(nil, float64(r), 'f', 2, 64), nil
 }
 
 // A Report is the result of a run.
@@ -37,7 +50,7 @@ func (r Report) Table() string {
 	}
 	for _, row := range r.Rows {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t %s\n", row.Workload, cell("%.0f", row.EventsPerSecond),
-			cell("%.1f", row.P50Us), cell("%.1f", row.P99Us), cell("%.2f", row.VsLog), cell("%.1f", row.VsSQLite), row.Note)
+			cell("%.1f", row.P50Us), cell("%.1f", row.P99Us), cell("%.2f", float64(row.VsLog)), cell("%.1f", float64(row.VsSQLite)), row.Note)
 	}
 	_ = w.Flush() // a strings.Builder never fails
 	lines := strings.Split(b.String(), "\n")
@@ -55,6 +68,9 @@ func (r *Row) latency(took []time.Duration) {
 	us := func(p float64) float64 { return float64(took[int(p*float64(len(took)-1))]) / 1e3 }
 	r.P50Us, r.P99Us = us(0.5), us(0.99)
 }
+
+// tenths drops the digits that a clock does not have.
+func tenths(n float64) float64 { return math.Round(n*10) / 10 }
 
 func median(values []float64) float64 {
 	values = slices.Sorted(slices.Values(values))

@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
+
+	"github.com/eb901187/annals"
 )
 
 // Options says what to measure.
@@ -50,7 +53,8 @@ type group struct {
 	measure   func(context.Context) ([]Row, error)
 }
 
-// Run measures every workload that opts names.
+// Run measures every workload that opts names. A name that is none gives an
+// *annals.Error of CodeUsage.
 func Run(ctx context.Context, opts Options) (report Report, err error) {
 	b := &bencher{Options: opts}
 	if b.Say == nil {
@@ -75,7 +79,7 @@ func Run(ctx context.Context, opts Options) (report Report, err error) {
 	}
 	for _, name := range b.Only {
 		if !slices.ContainsFunc(groups, func(g group) bool { return slices.Contains(g.workloads, name) }) {
-			return report, fmt.Errorf("there is no workload %q", name)
+			return report, unknownWorkload(name, groups)
 		}
 	}
 	for _, g := range groups {
@@ -88,11 +92,23 @@ func Run(ctx context.Context, opts Options) (report Report, err error) {
 		}
 		for _, row := range rows {
 			if b.wants(row.Workload) {
+				row.P50Us, row.P99Us = tenths(row.P50Us), tenths(row.P99Us)
 				report.Rows = append(report.Rows, row)
 			}
 		}
 	}
 	return report, nil
+}
+
+func unknownWorkload(name string, groups []group) error {
+	var all []string
+	for _, g := range groups {
+		all = append(all, g.workloads...)
+	}
+	return &annals.Error{
+		Code: annals.CodeUsage, Message: fmt.Sprintf("there is no workload %q", name),
+		Hint: "name some of " + strings.Join(all, ", "),
+	}
 }
 
 func (b *bencher) wants(workloads ...string) bool {
