@@ -37,8 +37,8 @@ func usage(message, hint string) error {
 // explain prints an error: a problem with --json.
 func (a *app) explain(err error) {
 	p := problem(err)
-	if p.Hint == "" {
-		p.Hint = a.nextStep(&p)
+	if next := a.nextStep(&p); next != "" && p.Hint == p.Code.Info().Hint {
+		p.Hint = next
 	}
 	if a.asJSON {
 		// Nothing is left to be done where stderr can't be written.

@@ -65,7 +65,7 @@ func (a *app) root() *cobra.Command {
 	flags.StringVar(&a.store, "store", defaultStore, "the store: a directory or http://HOST:PORT")
 	flags.BoolVar(&a.asJSON, "json", false, "print JSON")
 	for _, command := range []func() *cobra.Command{
-		a.serve, a.append, a.read, a.log, a.ingest, a.trace, a.verify, a.reindex, a.backup, a.bench, a.demo, a.version, completion,
+		a.serve, a.append, a.read, a.log, a.ingest, a.trace, a.verify, a.reindex, a.backup, a.bench, a.demo, a.version,
 	} {
 		root.AddCommand(command())
 	}

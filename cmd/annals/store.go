@@ -2,13 +2,11 @@ package main
 
 import (
 	"errors"
-	"io/fs"
 	"net"
 	"net/url"
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -83,24 +81,7 @@ func (a *app) open(create bool) (*annals.Store, error) {
 	bar := a.progress(-1, "reading the log")
 	defer bar.close()
 	store, err := embedded.Open(a.store, &embedded.Options{MustExist: !create, Progress: bar.at})
-	return store, accessErr(a.store, err)
-}
-
-// accessErr is the error of a directory that may not be used as it is.
-func accessErr(dir string, err error) error {
-	if err == nil || annals.CodeOf(err) != annals.CodeInternal {
-		return err
-	}
-	switch {
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
-		return &annals.Error{
-			Code: annals.CodeUnavailable, Message: "the store in " + dir + " can't be opened", Err: err,
-			Hint: "give yourself the right to write there, or choose another directory with --store",
-		}
-	case errors.Is(err, syscall.ENOTDIR):
-		return &annals.Error{Code: annals.CodeInvalid, Message: "a part of " + dir + " is a file, not a directory", Hint: storeHint}
-	}
-	return err
+	return store, err
 }
 
 // explainStore gives --store another meaning in the help of c; an empty one
