@@ -231,11 +231,11 @@ func (s *segment) record(offset int64) (header, body, error) {
 		return h, body{}, err
 	}
 	raw, padding := raw[:h.bodyLen], raw[h.bodyLen:]
-	if !allZero(padding) {
-		return h, body{}, damaged(s.name, offset, fmt.Sprintf("the bytes behind the event at position %d are damaged", h.position))
-	}
 	if crc32.Checksum(raw, castagnoli) != h.bodyCRC {
 		return h, body{}, damaged(s.name, offset, fmt.Sprintf("the body of the event at position %d is damaged", h.position))
+	}
+	if !allZero(padding) {
+		return h, body{}, damaged(s.name, offset, fmt.Sprintf("the bytes behind the event at position %d are damaged", h.position))
 	}
 	b, ok := parseBody(raw)
 	if !ok {
