@@ -103,6 +103,7 @@ func DecodeBinary(attributes map[string]string, contentType string, data []byte,
 		p.when(err != nil || !utf8.ValidString(plain), BinaryAttribute+name, "must be percent-encoded UTF-8")
 		b = appendMember(b, name, plain)
 	}
+	p.when(attributes["specversion"] == "", BinaryAttribute+"Specversion", "must be given: headers that start so make the body a CloudEvent")
 	if err := p.err(); err != nil {
 		return Message{}, err
 	}
