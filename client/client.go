@@ -80,6 +80,9 @@ type driver struct {
 func (d *driver) scope(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	stop := context.AfterFunc(d.ctx, func() { cancel(annals.ErrClosed) })
+	if d.ctx.Err() != nil {
+		cancel(annals.ErrClosed) // AfterFunc takes its time
+	}
 	return ctx, func() {
 		stop()
 		cancel(nil)
