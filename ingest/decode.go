@@ -71,10 +71,6 @@ func decodeCloudEvent(text []byte) (Message, error) {
 	if err != nil {
 		return Message{}, err
 	}
-	return fromCloudEvent(e)
-}
-
-func fromCloudEvent(e annals.Event) (Message, error) {
 	stream := e.Stream
 	if stream == "" {
 		stream = e.Attributes["subject"]
@@ -115,17 +111,10 @@ func DecodeBinary(attributes map[string]string, contentType string, data []byte,
 	}
 	b = append(bytes.TrimSuffix(b, []byte{','}), '}')
 	if stream == "" {
-		return decodeStructured(b)
+		return Decode(b)
 	}
 	e, err := DecodeEvent(b, stream)
 	return Message{stream, e}, err
-}
-
-func decodeStructured(b []byte) (Message, error) {
-	if err := annals.CheckEnvelope(b); err != nil {
-		return Message{}, err
-	}
-	return decodeCloudEvent(b)
 }
 
 func appendMember(b []byte, name, value string) []byte {

@@ -81,6 +81,7 @@ func TestDecodeNamesWhatIsWrong(t *testing.T) {
 }
 
 func TestItems(t *testing.T) {
+	deepest := `{"a":` + strings.Repeat("[", annals.MaxJSONDepth) + strings.Repeat("]", annals.MaxJSONDepth) + `}`
 	for name, c := range map[string]struct {
 		input string
 		want  []string
@@ -101,8 +102,10 @@ func TestItems(t *testing.T) {
 		"half a byte order mark":               {"\xef\xbb", []string{"1 \xef\xbb"}},
 		"a line longer than the buffer": {"{\"a\":\"" + strings.Repeat("x", 300<<10) + "\"}\n{\"b\":2}",
 			[]string{`1 {"a":"` + strings.Repeat("x", 300<<10) + `"}`, `2 {"b":2}`}},
-		"broken array":  {`[{"a":1},`, []string{"error"}},
-		"broken pretty": {"{\n  \"a\": 1\n", []string{"error"}},
+		"the deepest data in an array":        {"[" + deepest + "]", []string{"1 " + deepest}},
+		"the deepest data over several lines": {"{\n" + deepest[1:], []string{"1 {\n" + deepest[1:]}},
+		"broken array":                        {`[{"a":1},`, []string{"error"}},
+		"broken pretty":                       {"{\n  \"a\": 1\n", []string{"error"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string

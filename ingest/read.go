@@ -59,7 +59,7 @@ func isDocument(in *bufio.Reader) (bool, error) {
 	if first[0] == '[' {
 		return true, nil
 	}
-	if first[0] != '{' || first[len(first)-1] != '\n' || annals.CheckJSON(first) == nil {
+	if first[0] != '{' || first[len(first)-1] != '\n' || annals.CheckEnvelope(first) == nil {
 		return false, nil
 	}
 	for read := len(first); ; {
@@ -120,7 +120,7 @@ func peekLine(in *bufio.Reader, from int) ([]byte, error) {
 
 func documentItems(in *bufio.Reader, yield func(Item, error) bool) {
 	text, err := io.ReadAll(io.LimitReader(in, MaxDocumentBytes+1))
-	if err == nil && text[0] == '{' && annals.CheckJSON(text) != nil && holdsWholeLine(text) {
+	if err == nil && text[0] == '{' && annals.CheckEnvelope(text) != nil && holdsWholeLine(text) {
 		// The first line was a broken message, not the start of a document.
 		lineItems(bufio.NewReaderSize(io.MultiReader(bytes.NewReader(text), in), in.Size()), yield)
 		return
@@ -129,7 +129,7 @@ func documentItems(in *bufio.Reader, yield func(Item, error) bool) {
 		err = tooLarge("document", MaxDocumentBytes, "; write one message a line (NDJSON)")
 	}
 	if err == nil {
-		err = annals.CheckJSON(text)
+		err = annals.CheckEnvelope(text)
 	}
 	if err != nil {
 		yield(Item{}, err)
@@ -150,7 +150,7 @@ func documentItems(in *bufio.Reader, yield func(Item, error) bool) {
 // holdsWholeLine reports whether a line of text is an object of its own.
 func holdsWholeLine(text []byte) bool {
 	for line := range bytes.Lines(text) {
-		if line[0] == '{' && annals.CheckJSON(line) == nil {
+		if line[0] == '{' && annals.CheckEnvelope(line) == nil {
 			return true
 		}
 	}
