@@ -196,7 +196,7 @@ func (d *driver) sendErr(ctx context.Context, err error, changes bool) error {
 func beforeSending(err error) bool {
 	var record tls.RecordHeaderError
 	var certificate *tls.CertificateVerificationError
-	return errors.As(err, &record) || errors.As(err, &certificate) || strings.Contains(err.Error(), "server gave HTTP response to HTTPS client")
+	return errors.As(err, &record) || errors.As(err, &certificate) || errors.Is(err, http.ErrSchemeMismatch)
 }
 
 // End implements annals.Driver.

@@ -40,10 +40,8 @@ func backup(ctx context.Context, dir, to string, opts Options) (position int64, 
 	if err := checkFormat(fs, dir); err != nil {
 		return 0, err
 	}
-	if inside, err := filepath.Rel(dir, to); err == nil && inside != ".." && !strings.HasPrefix(inside, ".."+string(filepath.Separator)) {
-		return 0, &annals.Error{
-			Code: annals.CodeInvalid, Message: to + " lies in the store " + dir, Hint: "name a directory outside the store",
-		}
+	if err := checkOutside(fs, dir, to); err != nil {
+		return 0, err
 	}
 	names, err := fs.List(to)
 	if ignoreMissing(err) != nil {
@@ -76,6 +74,26 @@ func backup(ctx context.Context, dir, to string, opts Options) (position int64, 
 		return 0, err
 	}
 	return position, syncDir(fs, fs.PathDir(to))
+}
+
+// checkOutside refuses a copy inside the store, where it would be lost with it.
+func checkOutside(fs vfs.FS, dir, to string) error {
+	store, err := realName(fs, dir)
+	if err != nil {
+		return err
+	}
+	target, err := realName(fs, to)
+	if err != nil {
+		return err
+	}
+	way, err := filepath.Rel(store, target)
+	if err != nil || way == ".." || strings.HasPrefix(way, ".."+string(filepath.Separator)) {
+		return err
+	}
+	return &annals.Error{
+		Code: annals.CodeInvalid, Message: to + " lies inside the store " + dir,
+		Hint: "name a directory outside of it, best on another disk",
+	}
 }
 
 func copyLog(ctx context.Context, fs vfs.FS, from, to string, progress func(int64)) (int64, error) {

@@ -13,8 +13,8 @@ import (
 )
 
 // The committer is whichever append finds nobody else committing. It writes all
-// waiting appends as one batch, syncs once, hands the role to an append that
-// arrived meanwhile, and answers the batch. So a single writer never switches
+// waiting appends as one batch, syncs once, answers the batch, and hands the role
+// to an append that arrived meanwhile. So a single writer never switches
 // goroutines, and many writers share a sync.
 type committer struct {
 	mu      sync.Mutex
@@ -116,84 +116,6 @@ func (d *driver) prepare(p *pending, stream string, expected int64, events []ann
 	return d.lookUp(p)
 }
 
-// lookUp learns the version of p's stream and which of p's ids it holds. It
-// reads the disk only for what no tail knows.
-func (d *driver) lookUp(p *pending) (err error) {
-	p.held = p.held[:0]
-	d.mu.RLock()
-	p.generation, p.inTail = d.generation, false
-	version, sealed := int64(0), int64(-1) // sealed: versions that only the disk has; -1: ask it
-	var candidates [][]int64               // addresses by event
-	for _, t := range [...]*tail{d.frozen, d.active} {
-		if t == nil || t.streams[p.stream] == nil {
-			continue
-		}
-		version = t.streams[p.stream].version()
-		p.inTail = true
-		if sealed < 0 {
-			sealed = t.streams[p.stream].first - 1
-		}
-		for i, hash := range p.hashes {
-			if addresses := t.idAddresses(hash); addresses != nil {
-				if candidates == nil {
-					candidates = make([][]int64, len(p.hashes))
-				}
-				candidates[i] = append(candidates[i], addresses...)
-			}
-		}
-	}
-	d.mu.RUnlock()
-	if sealed < 0 {
-		if sealed, err = d.index.version(p.stream); err != nil {
-			return err
-		}
-		version = sealed
-	}
-	p.version = version
-	if version == 0 || sealed == 0 && candidates == nil {
-		return nil
-	}
-	for i, hash := range p.hashes {
-		held := int64(0)
-		if candidates != nil {
-			held, err = d.firstVersion(candidates[i], p.stream, p.events[i].ID)
-		}
-		if held == 0 && err == nil && sealed > 0 && d.index.ids.mayHold(hash) {
-			held, err = d.sealedID(hash, p.stream, p.events[i].ID)
-		}
-		if err != nil {
-			return err
-		}
-		p.held = append(p.held, held)
-	}
-	return nil
-}
-
-// firstVersion returns the version of the first of these events that has this
-// id in this stream, 0 for none.
-func (d *driver) firstVersion(addresses []int64, stream, id string) (int64, error) {
-	for _, address := range addresses {
-		if version, err := d.idVersion(address, stream, id); version > 0 || err != nil {
-			return version, err
-		}
-	}
-	return 0, nil
-}
-
-// sealedID returns the version that an id of a stream has in the index on disk,
-// 0 for none.
-func (d *driver) sealedID(hash uint64, stream, id string) (int64, error) {
-	for address, err := range d.index.idAddresses(hash) {
-		if err != nil {
-			return 0, err
-		}
-		if version, err := d.idVersion(address, stream, id); version > 0 || err != nil {
-			return version, err
-		}
-	}
-	return 0, nil
-}
-
 // withdraw takes p out of the queue; false if its turn has come.
 func (c *committer) withdraw(p *pending) bool {
 	c.mu.Lock()
@@ -206,7 +128,7 @@ func (c *committer) withdraw(p *pending) bool {
 	return true
 }
 
-// lead commits one batch, hands on the role, and answers the batch.
+// lead commits one batch, answers it, and hands on the role.
 func (d *driver) lead() {
 	c := &d.commit
 	// Lets those whom the last batch's answers woke append once more and join:
@@ -355,31 +277,6 @@ func (d *driver) head(p *pending) (int64, error) {
 		return batched, nil
 	}
 	return p.version, nil
-}
-
-// moved reports whether p's stream may have events that lookUp did not see. Most
-// have none, so that the committer needs not look for ids.
-func (d *driver) moved(p *pending) bool {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	for _, t := range [...]*tail{d.active, d.frozen} {
-		if t != nil && t.streams[p.stream] != nil {
-			// Where no tail held the stream, what one holds now came later, though the
-			// index may have told of it before it told of its ids.
-			return !p.inTail || t.streams[p.stream].version() != p.version
-		}
-	}
-	return p.generation != d.generation
-}
-
-// idVersion returns the version of the event at address if it has this id in
-// this stream, and 0 if only the hash is the same.
-func (d *driver) idVersion(address int64, stream, id string) (int64, error) {
-	h, b, err := d.log.record(address)
-	if err != nil || string(b.bytes(b.id)) != id || string(b.bytes(b.stream)) != stream {
-		return 0, err
-	}
-	return h.version, nil
 }
 
 // write makes the batch durable. An error that matches ErrUnknownOutcome means

@@ -173,16 +173,9 @@ func lockDir(dir string, opts Options) (io.Closer, error) {
 // lockStore locks a store under the one name that all its spellings share, as the
 // operating system's lock does not keep a process out of what it has open itself.
 func lockStore(fs vfs.FS, dir string) (io.Closer, error) {
-	name := dir
-	if fs == vfs.Default {
-		real, err := filepath.EvalSymlinks(dir)
-		if err == nil {
-			real, err = filepath.Abs(real)
-		}
-		if err != nil {
-			return nil, err
-		}
-		name = real
+	name, err := realName(fs, dir)
+	if err != nil {
+		return nil, err
 	}
 	lock, err := fs.Lock(fs.PathJoin(name, lockFile))
 	var unopened *iofs.PathError
@@ -194,6 +187,24 @@ func lockStore(fs vfs.FS, dir string) (io.Closer, error) {
 		Message: "the store in " + dir + " is open already, in another process or in this one",
 		Hint:    "stop it; or, if it is annals serve, give --store the address that it serves on",
 	}
+}
+
+// realName is the one name of a directory that all its spellings share, also of
+// one that does not exist yet.
+func realName(fs vfs.FS, dir string) (string, error) {
+	if fs != vfs.Default {
+		return filepath.Clean(dir), nil
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	real, err := filepath.EvalSymlinks(dir)
+	if !errors.Is(err, iofs.ErrNotExist) || dir == filepath.Dir(dir) {
+		return real, err
+	}
+	parent, err := realName(fs, filepath.Dir(dir))
+	return filepath.Join(parent, filepath.Base(dir)), err
 }
 
 func noStore(dir string) error {

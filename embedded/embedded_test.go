@@ -145,6 +145,16 @@ func TestBackupNamesItsTarget(t *testing.T) {
 	if _, err := Backup(t.Context(), dir, filepath.Join(dir, "copy"), nil); !errors.Is(err, annals.ErrInvalid) {
 		t.Errorf("into the store itself: %v", err)
 	}
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	for _, to := range []string{"copy", "not/yet/there", filepath.Join(link, "copy"), "."} {
+		if _, err := Backup(t.Context(), dir, to, nil); !errors.Is(err, annals.ErrInvalid) || !strings.Contains(err.Error(), "lies inside") {
+			t.Errorf("into the store itself as %s: %v", to, err)
+		}
+	}
 	to := filepath.Join(t.TempDir(), "copy")
 	if n, err := Backup(t.Context(), dir, to+"/", nil); err != nil || n != 3 {
 		t.Errorf("with a slash behind: %d, %v", n, err)

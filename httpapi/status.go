@@ -37,12 +37,9 @@ func (s *server) position(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	if wait > 0 && end <= after {
-		limit := time.Duration(wait) * time.Second
-		// A writer that can't have deadlines, as in a test, has no slow client.
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(limit + s.opts.WriteTimeout))
 		open, ended := s.untilEnding(r)
 		defer ended()
-		ctx, cancel := context.WithTimeout(open, limit)
+		ctx, cancel := context.WithTimeout(open, time.Duration(wait)*time.Second)
 		defer cancel()
 		past, err := s.store.WaitPast(ctx, after)
 		switch {

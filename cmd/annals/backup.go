@@ -2,12 +2,9 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
-	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/embedded"
 )
 
@@ -23,9 +20,6 @@ func (a *app) backup() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := checkOutside(dir, args[0]); err != nil {
-				return err
-			}
 			bar := a.progress(-1, "copying")
 			position, err := embedded.Backup(cmd.Context(), dir, args[0], &embedded.Options{Progress: bar.at})
 			bar.close()
@@ -38,29 +32,5 @@ func (a *app) backup() *cobra.Command {
 			_, err = fmt.Fprintf(a.out, "%s copied to %s\n", plural(int(position), "event"), args[0])
 			return err
 		},
-	}
-}
-
-// checkOutside refuses a backup that would lie inside the store, where it would
-// be lost with it.
-func checkOutside(dir, to string) error {
-	store, err := os.Stat(dir)
-	if err != nil {
-		return nil // without a store there is nothing to copy, which Backup says
-	}
-	at, err := filepath.Abs(to)
-	if err != nil {
-		return err
-	}
-	for ; ; at = filepath.Dir(at) {
-		if info, err := os.Stat(at); err == nil && os.SameFile(info, store) {
-			return &annals.Error{
-				Code: annals.CodeInvalid, Message: to + " lies inside the store " + dir,
-				Hint: "name a directory outside of it, best on another disk",
-			}
-		}
-		if at == filepath.Dir(at) {
-			return nil
-		}
 	}
 }
