@@ -1,10 +1,10 @@
 # make test runs all that a change must pass, and nothing needs to be installed
-# for it but Go and bash. The other targets take longer.
+# for it but Go, bash and npm. The other targets take longer.
 
 GO ?= go
 FUZZTIME ?= 60s
 
-.PHONY: test format vet staticcheck tests race bench bench-quick robust fuzz
+.PHONY: test format vet staticcheck stand-ins tests race bench bench-quick robust fuzz
 
 test: format vet staticcheck tests race
 
@@ -17,13 +17,17 @@ vet:
 staticcheck:
 	$(GO) tool -modfile=tools/go.mod staticcheck ./...
 
+# What tests run in place of AWS and Go modules don't bring along; see awstest.
+stand-ins:
+	tools/dynoxide.sh
+
 # Unit tests, contract, hostile input, kill -9, arrows, fuzz seeds, examples, and
 # the commands of README and docs.
-tests:
+tests: stand-ins
 	$(GO) test -timeout 10m ./...
 
 # The commands of the docs were run above and hold no goroutines of their own.
-race:
+race: stand-ins
 	$(GO) test -race -timeout 10m -skip 'TestDocs|TestArrows|TestKilled|TestRoot|TestPackage' ./...
 
 # The figures of docs/benchmarks.md.

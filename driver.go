@@ -26,7 +26,8 @@ type Driver interface {
 
 	// Stream yields the events of stream with from ≤ version ≤ to, in order of
 	// version or, with backward, in reverse. It sees every append that had
-	// returned when it was called. An unknown stream has no events.
+	// returned when it was called. An unknown stream has no events. A Sequencer
+	// may leave their positions 0.
 	Stream(ctx context.Context, stream string, from, to int64, backward bool) iter.Seq2[Event, error]
 
 	// Log yields the events that match q in order of position, or in reverse

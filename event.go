@@ -35,8 +35,8 @@ type Event struct {
 	Stream string
 	// Version is the event's number in its stream, from 1.
 	Version int64
-	// Position is the event's number in the log, from 1; 0 while a driver that
-	// numbers its log later has not come to it.
+	// Position is the event's number in the log, from 1. Where a driver numbers its
+	// log later, events that Store.Stream reads have 0.
 	Position int64
 }
 

@@ -82,3 +82,11 @@ func (f *Faulty) Stream(ctx context.Context, stream string, from, to int64, back
 	}
 	return f.Driver.Stream(ctx, stream, from, to, backward)
 }
+
+// Wait implements annals.Sequencer for a driver that does.
+func (f *Faulty) Wait(ctx context.Context, commit annals.Commit) (annals.Commit, error) {
+	if s, ok := f.Driver.(annals.Sequencer); ok {
+		return s.Wait(ctx, commit)
+	}
+	return commit, nil
+}

@@ -123,6 +123,9 @@ var raceClauses = []clause{
 			wg.Go(func() {
 				for i := range 20 {
 					c, err := s.Append(t.Context(), "a", annals.Any, Event(fmt.Sprint(i), "T", fmt.Sprint(i)))
+					if err == nil {
+						_, err = s.Wait(t.Context(), c)
+					}
 					mu.Lock()
 					if err != nil {
 						t.Error(err)

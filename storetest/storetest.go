@@ -96,6 +96,10 @@ func mustAppend(t *testing.T, s *annals.Store, stream string, expected int64, ev
 	if err != nil {
 		t.Fatalf("append to %s: %v", stream, err)
 	}
+	// The log may come to it later.
+	if c, err = s.Wait(t.Context(), c); err != nil {
+		t.Fatalf("wait for %s: %v", stream, err)
+	}
 	return c
 }
 

@@ -1,0 +1,236 @@
+package dynamo
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/eb901187/annals"
+)
+
+// Append implements annals.Driver: one conditional put, and before it one strong
+// read where this process does not know the stream's end.
+func (d *Driver) Append(ctx context.Context, stream string, expected int64, events []annals.Event) (annals.Commit, error) {
+	ctx, done, err := d.begin(ctx, "append")
+	if err != nil {
+		return annals.Commit{}, err
+	}
+	defer done()
+	at, err := d.heads.take(ctx, stream)
+	if err != nil {
+		return annals.Commit{}, d.ended(err)
+	}
+	defer d.heads.give(at)
+	a := appending{d: d, at: at, expected: expected, events: events}
+	commit, err := a.run(ctx)
+	if err != nil && !errors.Is(err, annals.ErrConflict) && !errors.Is(err, annals.ErrIDReused) {
+		at.forget()
+	}
+	return commit, d.ended(err)
+}
+
+// appending is one append while it has the turn of its stream.
+type appending struct {
+	d        *Driver
+	at       *head
+	expected int64
+	events   []annals.Event
+	hashes   []uint64
+	lines    []byte
+	fresh    bool // the head was read since the append began
+}
+
+func (a *appending) run(ctx context.Context) (annals.Commit, error) {
+	a.hashes = make([]uint64, len(a.events))
+	for i := range a.events {
+		a.hashes[i] = idHash(a.events[i].ID)
+	}
+	a.lines = commitLines(a.events)
+	for {
+		if err := a.check(ctx); err != nil {
+			return annals.Commit{}, err
+		}
+		won, err := a.put(ctx)
+		if err != nil {
+			return annals.Commit{}, err
+		}
+		if won {
+			a.at.extend(a.at.version+1, a.hashes)
+			return annals.Commit{Stream: a.at.stream, Version: a.at.version, Count: len(a.events)}, nil
+		}
+	}
+}
+
+// check decides by the head, reading what is not known of it.
+func (a *appending) check(ctx context.Context) error {
+	if !a.at.known {
+		if err := a.d.calls.loadHead(ctx, a.at); err != nil {
+			return err
+		}
+		a.fresh = true
+	}
+	if err := a.duplicate(ctx); err != nil {
+		return err
+	}
+	if a.expected == annals.Any || a.expected == a.at.version || planted.noHeadCheck && a.expected > a.at.version {
+		return nil
+	}
+	if !a.fresh {
+		if err := a.d.calls.refreshHead(ctx, a.at); err != nil {
+			return err
+		}
+		a.fresh = true
+		return a.check(ctx)
+	}
+	if err := a.older(ctx); err != nil {
+		return err
+	}
+	return a.conflict()
+}
+
+func (a *appending) conflict() error {
+	return &annals.ConflictError{Stream: a.at.stream, Expected: a.expected, Actual: a.at.version}
+}
+
+// duplicate looks for the ids in the window of the head.
+func (a *appending) duplicate(ctx context.Context) error {
+	for i, hash := range a.hashes {
+		version, known := a.at.ids[hash]
+		if !known {
+			continue
+		}
+		for e, err := range a.d.calls.stream(ctx, a.at.stream, version, version, false) {
+			if err != nil {
+				return err
+			}
+			if e.ID == a.events[i].ID {
+				return a.repeated(ctx, e.ID, version)
+			}
+		}
+	}
+	return nil
+}
+
+// repeated is the error of an id that the stream holds. The answer that follows
+// from it may acknowledge the commit, so its body must be there to stay.
+func (a *appending) repeated(ctx context.Context, id string, version int64) error {
+	there, err := a.d.calls.containing(ctx, a.at.stream, version)
+	if err != nil {
+		return err
+	}
+	if there != nil && there.body() != "" {
+		if err := a.d.calls.promote(ctx, there.body()); err != nil {
+			return unknown(a.at.stream, err)
+		}
+	}
+	return &annals.DuplicateError{Stream: a.at.stream, ID: id, Version: version}
+}
+
+// older looks whether the append is a repetition of one from before the window:
+// then it stands right behind the version that it expects.
+func (a *appending) older(ctx context.Context) error {
+	next := a.expected + 1
+	if next > a.at.version-window {
+		return nil
+	}
+	for e, err := range a.d.calls.stream(ctx, a.at.stream, next, next, false) {
+		if err != nil {
+			return err
+		}
+		if e.ID == a.events[0].ID {
+			return a.repeated(ctx, e.ID, next)
+		}
+	}
+	return nil
+}
+
+// put writes the commit behind the head; false means that another commit is
+// there, which the head then knows.
+func (a *appending) put(ctx context.Context) (won bool, err error) {
+	c := a.d.calls
+	first := a.at.version + 1
+	if planted.noHeadCheck && a.expected > a.at.version {
+		first = a.expected + 1
+	}
+	id := c.random()
+	i, err := c.commitItem(ctx, a, first, id)
+	if err != nil {
+		return false, err
+	}
+	there, sent, err := c.put(ctx, c.eventsTable(), i)
+	switch {
+	case errors.Is(err, errTaken):
+		// A reply that was lost on the way and then sent again finds itself.
+		if !bytes.Equal(there.bytes(attrCommit), binary.BigEndian.AppendUint64(nil, id)) {
+			return false, a.lost(ctx, there)
+		}
+	case err != nil && sent:
+		return false, unknown(a.at.stream, err)
+	case err != nil:
+		return false, err
+	}
+	if hash := i.text(attrBody); hash != "" {
+		if err := c.promote(ctx, hash); err != nil {
+			return false, unknown(a.at.stream, err)
+		}
+	}
+	return true, nil
+}
+
+// lost takes in the commit that came first.
+func (a *appending) lost(ctx context.Context, there item) error {
+	s, err := newStored(there)
+	if err != nil {
+		return err
+	}
+	hashes, err := a.d.calls.idHashes(ctx, &s)
+	if err != nil {
+		return err
+	}
+	a.at.extend(s.first, hashes)
+	if a.expected == annals.Any {
+		// More may have come behind it: one read finds all.
+		a.fresh = true
+		return a.d.calls.refreshHead(ctx, a.at)
+	}
+	if err := a.duplicate(ctx); err != nil {
+		return err
+	}
+	return a.conflict()
+}
+
+// maxAlone bounds a commit's item without a bucket: the page of the log that
+// holds it must fit into an item too, and names the stream with each event.
+const maxAlone = 300 << 10
+
+// commitItem makes the item, and puts its body into the bucket where that is
+// cheaper or the item has no room for it.
+func (c *calls) commitItem(ctx context.Context, a *appending, first int64, id uint64) (item, error) {
+	i := newItem(a.at.stream, first, a.events, id)
+	i[attrEvents] = attribute(i, a.lines)
+	if i.writeUnits() <= c.sizes.commitUnits || c.s3 == nil && i.size() <= maxAlone {
+		return i, nil
+	}
+	if c.s3 == nil {
+		return nil, &annals.InvalidError{Code: annals.CodeTooLarge, Violations: []annals.Violation{{
+			Field:   "events",
+			Message: fmt.Sprintf("take %d bytes packed, the limit is %d without a bucket: give the store's address bucket=…", i.size(), maxAlone),
+		}}}
+	}
+	hash, err := c.keep(ctx, pack(a.lines))
+	if err != nil {
+		return nil, err
+	}
+	delete(i, attrEvents)
+	i[attrBody] = textValue(hash)
+	if len(a.hashes) <= maxBodyIDs {
+		ids := make([]byte, 0, 8*len(a.hashes))
+		for _, h := range a.hashes {
+			ids = binary.BigEndian.AppendUint64(ids, h)
+		}
+		i[attrIDs] = bytesValue(ids)
+	}
+	return i, nil
+}

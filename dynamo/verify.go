@@ -1,0 +1,218 @@
+package dynamo
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/eb901187/annals"
+)
+
+// A Report is what Verify found.
+type Report struct {
+	Events  int64
+	Streams int64
+	// Waiting is how many commits are not sequenced yet. They are no problem
+	// while a sequencer runs.
+	Waiting  int64
+	Problems []string // at most maxProblems, then how many more there are
+}
+
+const maxProblems = 100
+
+func (r *Report) problem(format string, args ...any) {
+	if len(r.Problems) < maxProblems {
+		r.Problems = append(r.Problems, fmt.Sprintf(format, args...))
+	}
+}
+
+// Verify reads both tables and the bucket: every commit of the events table can
+// be read and stands in the log once, in the order of its stream; the log has no
+// gap; every run has the postings that its events make, and no others. progress,
+// if it is not nil, is told how many events were checked. An error is one of
+// reading, not a finding.
+func (d *Driver) Verify(ctx context.Context, progress func(int64)) (Report, error) {
+	ctx, done, err := d.begin(ctx, "verify")
+	if err != nil {
+		return Report{}, err
+	}
+	defer done()
+	v := verifier{calls: d.calls, progress: progress, streams: map[string]*chain{}, postings: map[string]uint64{}}
+	for _, step := range []func(context.Context) error{v.log, v.index, v.events} {
+		if err := step(ctx); err != nil {
+			return v.report, d.ended(err)
+		}
+	}
+	v.report.Streams = int64(len(v.streams))
+	return v.report, nil
+}
+
+// chain is what the log says of a stream: its next version, and a hash over all
+// of its events.
+type chain struct {
+	next int64
+	sum  uint64
+}
+
+func (c *chain) add(e *annals.Event) {
+	one := *e
+	one.Position = 0
+	line := one.AppendJSON(nil, true)
+	c.sum = c.sum*31 + xxhash.Sum64(line)
+	c.next = e.Version + 1
+}
+
+type verifier struct {
+	calls    *calls
+	progress func(int64)
+	report   Report
+	streams  map[string]*chain
+	postings map[string]uint64 // hashes of the postings that runs must have
+	sealed   int64
+}
+
+// log checks the order of streams in the log. Its positions have no gap, or
+// reading it fails.
+func (v *verifier) log(ctx context.Context) error {
+	log, err := newView(v.calls).refresh(ctx)
+	if err != nil {
+		return v.finding(err)
+	}
+	v.sealed = log.sealed()
+	for _, r := range log.runs {
+		events, err := v.calls.runEvents(ctx, r)
+		if err = v.finding(err); err != nil {
+			return err
+		}
+		for i := range events {
+			v.event(&events[i])
+		}
+		for _, p := range indexRun(r, events) {
+			v.postings[postingName(p.key, p.run)] = itemSum(p.item())
+		}
+	}
+	for _, p := range log.pages {
+		for i := range p.events {
+			v.event(&p.events[i])
+		}
+	}
+	return nil
+}
+
+// finding turns damage into a problem of the report.
+func (v *verifier) finding(err error) error {
+	if err != nil && annals.CodeOf(err) == annals.CodeDamaged {
+		v.report.problem("%s", strings.TrimPrefix(err.Error(), "annals: "))
+		return nil
+	}
+	return err
+}
+
+func (v *verifier) event(e *annals.Event) {
+	c := v.streams[e.Stream]
+	if c == nil {
+		c = &chain{next: 1}
+		v.streams[e.Stream] = c
+	}
+	if e.Version != c.next {
+		v.report.problem("position %d holds %s@%d, and version %d must come next", e.Position, e.Stream, e.Version, c.next)
+	}
+	c.add(e)
+	if v.report.Events++; v.progress != nil {
+		v.progress(v.report.Events)
+	}
+}
+
+func postingName(key string, run int64) string { return fmt.Sprintf("%s at position %d", key, run) }
+
+func itemSum(i item) uint64 {
+	return xxhash.Sum64(fmt.Appendf(bytes.Clone(i.bytes(attrPlaces)), "|%d|%d|%t", i.number(attrNumber), i.number(attrFrom), i[attrPlaces] != nil))
+}
+
+// index compares the postings with those that the runs make. A run that is
+// sealed meanwhile is left out.
+func (v *verifier) index(ctx context.Context) error {
+	for i, err := range v.calls.scan(ctx, v.calls.logTable(), false) {
+		if err != nil {
+			return err
+		}
+		key := i.text(attrKey)
+		if len(key) < 2 || !strings.Contains("|"+byType+"|"+bySource+"|"+byCorrelation+"|"+byStream+"|", "|"+key[:2]+"|") || i.number(attrAt) > v.sealed {
+			continue
+		}
+		name := postingName(key, i.number(attrAt))
+		switch sum, due := v.postings[name]; {
+		case !due:
+			v.report.problem("the posting %s belongs to no event of its run", name)
+		case sum != itemSum(i):
+			v.report.problem("the posting %s differs from the events of its run", name)
+		}
+		delete(v.postings, name)
+	}
+	for name := range v.postings {
+		v.report.problem("the posting %s is missing", name)
+	}
+	return nil
+}
+
+// events compares the events table with the log. A scan gives the items of one
+// stream together and in order.
+func (v *verifier) events(ctx context.Context) error {
+	var stream string
+	var seen chain
+	inTable := map[string]bool{}
+	for i, err := range v.calls.scan(ctx, v.calls.eventsTable(), false) {
+		if err != nil {
+			return err
+		}
+		s, err := newStored(i)
+		if err == nil && s.stream != stream {
+			v.compare(stream, seen)
+			stream, seen = s.stream, chain{next: 1}
+			inTable[stream] = true
+		}
+		if err == nil && s.first != seen.next {
+			v.report.problem("%s: version %d must come next", s.name(), seen.next)
+		}
+		var events []annals.Event
+		if err == nil {
+			events, err = v.calls.events(ctx, &s)
+		}
+		if err = v.finding(err); err != nil {
+			return err
+		}
+		logged := v.streams[s.stream]
+		if logged == nil || s.first >= logged.next {
+			v.report.Waiting++
+			seen.next = s.last() + 1
+			continue
+		}
+		for k := range events {
+			seen.add(&events[k])
+		}
+		seen.next = s.last() + 1
+	}
+	v.compare(stream, seen)
+	for stream := range v.streams {
+		if !inTable[stream] {
+			v.report.problem("the log holds stream %s, and the events table does not", stream)
+		}
+	}
+	return nil
+}
+
+// compare compares what the table and the log say of a stream, as far as the log
+// has it.
+func (v *verifier) compare(stream string, seen chain) {
+	logged := v.streams[stream]
+	switch {
+	case logged == nil:
+	case seen.next < logged.next:
+		v.report.problem("the log holds stream %s up to version %d, and the events table up to %d", stream, logged.next-1, seen.next-1)
+	case seen.sum != logged.sum:
+		v.report.problem("the events of stream %s differ between the log and the events table", stream)
+	}
+}

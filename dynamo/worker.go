@@ -1,0 +1,305 @@
+package dynamo
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams"
+	streams "github.com/aws/aws-sdk-go-v2/service/dynamodbstreams/types"
+
+	"github.com/eb901187/annals"
+)
+
+// A Worker reads the stream of the events table and sequences what it brings.
+// Any number of workers may run; a second one costs requests and no more. A
+// Worker is for one goroutine.
+type Worker struct {
+	calls  *calls
+	reader shardReader
+	poll   time.Duration
+	seq    *Sequencer
+
+	stream string // its ARN
+	shards map[string]*shard
+	order  []string // of shards, parents first
+	listed time.Time
+	lost   bool // records may have been dropped before they were read
+}
+
+// A shard is a part of the table's stream.
+type shard struct {
+	id, parent string
+	iterator   *string
+	after      string // sequence number of the last record that is sequenced
+	saved      time.Time
+	dirty      bool
+	done       bool
+}
+
+// NewWorker makes a Worker of the driver's store.
+func NewWorker(d *Driver) *Worker {
+	return newWorker(d.calls, d.shards, d.poll)
+}
+
+func newWorker(c *calls, reader shardReader, poll time.Duration) *Worker {
+	return &Worker{calls: c, reader: reader, poll: poll, seq: newSequencer(c), shards: map[string]*shard{}}
+}
+
+// How often the list of shards is read, and how often a shard's place is saved:
+// what was read since is read again after a crash, and dropped.
+const (
+	listEvery = 30 * time.Second
+	saveEvery = 10 * time.Second
+	saveLife  = 48 * time.Hour // twice what a stream keeps
+)
+
+// Run sequences until ctx ends, and then returns nil. What may pass is tried
+// again; other errors end it.
+func (w *Worker) Run(ctx context.Context) error {
+	for failures := 0; ; {
+		n, err := w.Step(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return w.save(context.WithoutCancel(ctx), true)
+		case err != nil && !annals.CodeOf(err).Info().Retryable:
+			return err
+		case err != nil:
+			failures++
+			w.calls.logger.Warn("sequencing will be tried again", "error", err)
+		default:
+			failures = 0
+		}
+		if n == 0 || err != nil {
+			if w.calls.pause(ctx, min(w.poll<<min(failures, 7), 30*time.Second)) != nil {
+				return w.save(context.WithoutCancel(ctx), true)
+			}
+		}
+	}
+}
+
+// Step reads every shard once and returns how many records it brought.
+func (w *Worker) Step(ctx context.Context) (int, error) {
+	ctx = operation(ctx, "sequence")
+	if w.stream == "" {
+		if err := w.start(ctx); err != nil {
+			return 0, err
+		}
+	}
+	if now := w.calls.clock(); now.Sub(w.listed) >= listEvery || now.Before(w.listed) {
+		if err := w.list(ctx); err != nil {
+			return 0, err
+		}
+	}
+	total := 0
+	for _, id := range w.order {
+		n, err := w.readShard(ctx, w.shards[id])
+		total += n
+		if err != nil {
+			return total, err
+		}
+	}
+	if w.lost {
+		// Streams keep 24 hours: what is older is in the table only.
+		w.calls.logger.Warn("the stream no longer holds all that is not sequenced; reading the whole events table", "table", w.calls.eventsTable().name)
+		if _, err := w.calls.reindex(ctx, w.seq, nil); err != nil {
+			return total, err
+		}
+		w.lost = false
+	}
+	return total, w.save(ctx, false)
+}
+
+func (w *Worker) start(ctx context.Context) error {
+	name := w.calls.eventsTable().name
+	out, err := w.calls.db.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &name})
+	if err != nil {
+		return w.calls.failed("DescribeTable", name, err)
+	}
+	if aws.ToString(out.Table.LatestStreamArn) == "" {
+		return &annals.Error{
+			Code: annals.CodeInvalid, Message: "the table " + name + " has no stream",
+			Hint: "annals init --store '" + w.calls.address.String() + "' switches it on",
+		}
+	}
+	w.stream = *out.Table.LatestStreamArn
+	return nil
+}
+
+// list reads which shards there are.
+func (w *Worker) list(ctx context.Context) error {
+	var all []streams.Shard
+	for in := (&dynamodbstreams.DescribeStreamInput{StreamArn: &w.stream}); ; {
+		out, err := w.reader.DescribeStream(ctx, in)
+		if err != nil {
+			return w.calls.failed("DescribeStream", w.stream, err)
+		}
+		all = append(all, out.StreamDescription.Shards...)
+		if in.ExclusiveStartShardId = out.StreamDescription.LastEvaluatedShardId; in.ExclusiveStartShardId == nil {
+			break
+		}
+	}
+	there := map[string]bool{}
+	for i := range all {
+		there[aws.ToString(all[i].ShardId)] = true
+	}
+	w.order = w.order[:0]
+	for _, one := range all {
+		id, parent := aws.ToString(one.ShardId), aws.ToString(one.ParentShardId)
+		if w.shards[id] == nil {
+			s := &shard{id: id}
+			if there[parent] {
+				s.parent = parent
+			}
+			if err := w.resume(ctx, s, parent); err != nil {
+				return err
+			}
+			w.shards[id] = s
+		}
+		w.order = append(w.order, id)
+	}
+	for id := range w.shards {
+		if !there[id] {
+			delete(w.shards, id)
+		}
+	}
+	w.listed = w.calls.clock()
+	return nil
+}
+
+const (
+	keyShard  = "shard:"
+	attrAfter = "after"
+	attrDone  = "done"
+)
+
+// resume looks up how far a shard was read. One that nobody has read, and whose
+// parent nobody has read to its end, may have lost records.
+func (w *Worker) resume(ctx context.Context, s *shard, parent string) error {
+	i, err := w.calls.get(ctx, w.calls.logTable(), keyShard+s.id, 0)
+	if err != nil {
+		return err
+	}
+	s.after, s.done = i.text(attrAfter), i.number(attrDone) > 0
+	if i != nil || s.parent != "" {
+		return nil
+	}
+	if parent != "" {
+		if i, err = w.calls.get(ctx, w.calls.logTable(), keyShard+parent, 0); err != nil {
+			return err
+		}
+	}
+	w.lost = w.lost || i.number(attrDone) == 0
+	s.dirty = true
+	return nil
+}
+
+// readShard sequences the next records of a shard whose parent has been read.
+func (w *Worker) readShard(ctx context.Context, s *shard) (int, error) {
+	if parent := w.shards[s.parent]; s.done || parent != nil && !parent.done {
+		return 0, nil
+	}
+	if s.iterator == nil {
+		if err := w.open(ctx, s); err != nil {
+			return 0, err
+		}
+	}
+	out, err := w.reader.GetRecords(ctx, &dynamodbstreams.GetRecordsInput{ShardIterator: s.iterator})
+	var expired *streams.ExpiredIteratorException
+	var trimmed *streams.TrimmedDataAccessException
+	switch {
+	case errors.As(err, &trimmed):
+		w.lost, s.after, s.iterator = true, "", nil
+		return 0, nil
+	case errors.As(err, &expired):
+		s.iterator = nil
+		return 0, nil
+	case err != nil:
+		s.iterator = nil
+		return 0, w.calls.failed("GetRecords", w.stream, err)
+	}
+	if err := w.seq.Sequence(ctx, images(out.Records)); err != nil {
+		return 0, err
+	}
+	if n := len(out.Records); n > 0 {
+		s.after, s.dirty = aws.ToString(out.Records[n-1].Dynamodb.SequenceNumber), true
+	}
+	if s.iterator = out.NextShardIterator; s.iterator == nil {
+		s.done, s.dirty, s.saved, w.listed = true, true, time.Time{}, time.Time{}
+	}
+	return len(out.Records), nil
+}
+
+func (w *Worker) open(ctx context.Context, s *shard) error {
+	in := &dynamodbstreams.GetShardIteratorInput{StreamArn: &w.stream, ShardId: &s.id, ShardIteratorType: streams.ShardIteratorTypeTrimHorizon}
+	if s.after != "" {
+		in.ShardIteratorType, in.SequenceNumber = streams.ShardIteratorTypeAfterSequenceNumber, &s.after
+	}
+	out, err := w.reader.GetShardIterator(ctx, in)
+	var trimmed *streams.TrimmedDataAccessException
+	if errors.As(err, &trimmed) && s.after != "" {
+		w.lost, s.after = true, ""
+		return w.open(ctx, s)
+	}
+	if err != nil {
+		return w.calls.failed("GetShardIterator", w.stream, err)
+	}
+	s.iterator = out.ShardIterator
+	return nil
+}
+
+// images are the new items among records.
+func images(records []streams.Record) []map[string]types.AttributeValue {
+	var items []map[string]types.AttributeValue
+	for _, r := range records {
+		if r.EventName == streams.OperationTypeInsert && r.Dynamodb != nil {
+			items = append(items, converted(r.Dynamodb.NewImage))
+		}
+	}
+	return items
+}
+
+// converted changes the SDK's type of a stream's values into that of a table's;
+// an item of the events table has these kinds only.
+func converted(image map[string]streams.AttributeValue) map[string]types.AttributeValue {
+	i := item{}
+	for name, value := range image {
+		switch v := value.(type) {
+		case *streams.AttributeValueMemberS:
+			i[name] = textValue(v.Value)
+		case *streams.AttributeValueMemberN:
+			i[name] = &types.AttributeValueMemberN{Value: v.Value}
+		case *streams.AttributeValueMemberB:
+			i[name] = bytesValue(v.Value)
+		}
+	}
+	return i
+}
+
+// save keeps how far the shards were read, every now and then.
+func (w *Worker) save(ctx context.Context, all bool) error {
+	if w.lost {
+		return nil
+	}
+	now := w.calls.clock()
+	var items []item
+	for _, id := range w.order {
+		s := w.shards[id]
+		if !s.dirty || !all && now.Sub(s.saved) < saveEvery && !now.Before(s.saved) {
+			continue
+		}
+		i := item{attrKey: textValue(keyShard + s.id), attrAt: numberValue(0), attrUntil: numberValue(now.Add(saveLife).Unix())}
+		if s.after != "" {
+			i[attrAfter] = textValue(s.after)
+		}
+		if s.done {
+			i[attrDone] = numberValue(1)
+		}
+		items = append(items, i)
+		s.dirty, s.saved = false, now
+	}
+	return w.calls.write(ctx, w.calls.logTable(), items)
+}
