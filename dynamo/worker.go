@@ -35,9 +35,13 @@ type shard struct {
 	id, parent string
 	iterator   *string
 	after      string // sequence number of the last record that is sequenced
-	saved      time.Time
-	dirty      bool
-	done       bool
+	// caught is a time up to which the shard's changes are surely sequenced. It
+	// counts only where there is no sequence number, which proves more.
+	caught time.Time
+	empty  int // reads in a row that brought nothing
+	saved  time.Time
+	dirty  bool
+	done   bool
 }
 
 // NewWorker makes a Worker of the driver's store.
@@ -55,6 +59,13 @@ const (
 	listEvery = 30 * time.Second
 	saveEvery = 10 * time.Second
 	saveLife  = 48 * time.Hour // twice what a stream keeps
+	// Places of quiet shards are saved too, so that they stay.
+	saveQuiet = time.Hour
+	// A stream keeps 24 hours; clocks may differ.
+	surelyKept = 20 * time.Hour
+	// A read may bring nothing although more is to come. So many in a row mean
+	// that the end is reached.
+	emptyAtEnd = 10
 )
 
 // Run sequences until ctx ends, and then returns nil. What may pass is tried
@@ -104,13 +115,27 @@ func (w *Worker) Step(ctx context.Context) (int, error) {
 	}
 	if w.lost {
 		// Streams keep 24 hours: what is older is in the table only.
-		w.calls.logger.Warn("the stream no longer holds all that is not sequenced; reading the whole events table", "table", w.calls.eventsTable().name)
-		if _, err := w.calls.reindex(ctx, w.seq, nil); err != nil {
+		if err := w.catchUp(ctx); err != nil {
 			return total, err
 		}
-		w.lost = false
 	}
 	return total, w.save(ctx, false)
+}
+
+// catchUp sequences from the table what the stream may no longer hold.
+func (w *Worker) catchUp(ctx context.Context) error {
+	w.calls.logger.Warn("the stream may no longer hold all that is not sequenced; reading the whole events table", "table", w.calls.eventsTable().name)
+	began := w.calls.clock()
+	if _, err := w.calls.reindex(ctx, w.seq, nil); err != nil {
+		return err
+	}
+	for _, s := range w.shards {
+		if s.caught.Before(began) {
+			s.caught, s.dirty = began, true
+		}
+	}
+	w.lost = false
+	return nil
 }
 
 func (w *Worker) start(ctx context.Context) error {
@@ -171,36 +196,45 @@ func (w *Worker) list(ctx context.Context) error {
 }
 
 const (
-	keyShard  = "shard:"
-	attrAfter = "after"
-	attrDone  = "done"
+	keyShard   = "shard:"
+	attrAfter  = "after"
+	attrCaught = "caught" // Unix seconds
+	attrDone   = "done"
 )
 
-// resume looks up how far a shard was read. One that nobody has read, and whose
-// parent nobody has read to its end, may have lost records.
+// resume looks up how far a shard was read. What is not known of it is known of
+// its parent, from whose end it goes on.
 func (w *Worker) resume(ctx context.Context, s *shard, parent string) error {
-	i, err := w.calls.get(ctx, w.calls.logTable(), keyShard+s.id, 0)
-	if err != nil {
-		return err
-	}
-	s.after, s.done = i.text(attrAfter), i.number(attrDone) > 0
-	if i != nil || s.parent != "" {
-		return nil
-	}
-	if parent != "" {
-		if i, err = w.calls.get(ctx, w.calls.logTable(), keyShard+parent, 0); err != nil {
+	for _, id := range []string{s.id, parent} {
+		if id == "" {
+			return nil
+		}
+		i, err := w.calls.get(ctx, w.calls.logTable(), keyShard+id, 0)
+		if err != nil {
 			return err
 		}
+		if i == nil {
+			continue
+		}
+		s.caught = time.Unix(i.number(attrCaught), 0)
+		if id == s.id {
+			s.after, s.done = i.text(attrAfter), i.number(attrDone) > 0
+		} else if i.number(attrDone) == 0 {
+			s.caught = time.Time{}
+		}
+		return nil
 	}
-	w.lost = w.lost || i.number(attrDone) == 0
-	s.dirty = true
 	return nil
 }
 
 // readShard sequences the next records of a shard whose parent has been read.
 func (w *Worker) readShard(ctx context.Context, s *shard) (int, error) {
-	if parent := w.shards[s.parent]; s.done || parent != nil && !parent.done {
+	parent := w.shards[s.parent]
+	if s.done || parent != nil && !parent.done {
 		return 0, nil
+	}
+	if parent != nil && s.caught.Before(parent.caught) {
+		s.caught = parent.caught
 	}
 	if s.iterator == nil {
 		if err := w.open(ctx, s); err != nil {
@@ -224,19 +258,37 @@ func (w *Worker) readShard(ctx context.Context, s *shard) (int, error) {
 	if err := w.seq.Sequence(ctx, images(out.Records)); err != nil {
 		return 0, err
 	}
-	if n := len(out.Records); n > 0 {
-		s.after, s.dirty = aws.ToString(out.Records[n-1].Dynamodb.SequenceNumber), true
-	}
+	s.read(out.Records, w.calls.clock())
 	if s.iterator = out.NextShardIterator; s.iterator == nil {
 		s.done, s.dirty, s.saved, w.listed = true, true, time.Time{}, time.Time{}
 	}
 	return len(out.Records), nil
 }
 
+// read notes what was read and sequenced.
+func (s *shard) read(records []streams.Record, now time.Time) {
+	n := len(records)
+	if n == 0 {
+		if s.empty++; s.empty >= emptyAtEnd {
+			s.caught = now
+		}
+		return
+	}
+	last := records[n-1].Dynamodb
+	s.empty, s.dirty = 0, true
+	s.after = aws.ToString(last.SequenceNumber)
+	if t := aws.ToTime(last.ApproximateCreationDateTime); t.After(s.caught) {
+		s.caught = t
+	}
+}
+
+// open starts reading behind what was read, or at the oldest record there is.
 func (w *Worker) open(ctx context.Context, s *shard) error {
 	in := &dynamodbstreams.GetShardIteratorInput{StreamArn: &w.stream, ShardId: &s.id, ShardIteratorType: streams.ShardIteratorTypeTrimHorizon}
 	if s.after != "" {
 		in.ShardIteratorType, in.SequenceNumber = streams.ShardIteratorTypeAfterSequenceNumber, &s.after
+	} else if w.calls.clock().Sub(s.caught) > surelyKept {
+		w.lost = true
 	}
 	out, err := w.reader.GetShardIterator(ctx, in)
 	var trimmed *streams.TrimmedDataAccessException
@@ -288,10 +340,14 @@ func (w *Worker) save(ctx context.Context, all bool) error {
 	var items []item
 	for _, id := range w.order {
 		s := w.shards[id]
-		if !s.dirty || !all && now.Sub(s.saved) < saveEvery && !now.Before(s.saved) {
+		wait := saveQuiet
+		if s.dirty {
+			wait = saveEvery
+		}
+		if age := now.Sub(s.saved); !all && age >= 0 && age < wait {
 			continue
 		}
-		i := item{attrKey: textValue(keyShard + s.id), attrAt: numberValue(0), attrUntil: numberValue(now.Add(saveLife).Unix())}
+		i := item{attrKey: textValue(keyShard + s.id), attrAt: numberValue(0), attrUntil: numberValue(now.Add(saveLife).Unix()), attrCaught: numberValue(s.caught.Unix())}
 		if s.after != "" {
 			i[attrAfter] = textValue(s.after)
 		}
