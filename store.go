@@ -253,6 +253,12 @@ func (s *Store) Stream(ctx context.Context, stream string, opts *StreamOptions) 
 		o.To = math.MaxInt64
 	}
 	o.From = max(o.From, 1)
+	// Versions have no gap, so that a driver need not read more than the limit.
+	if n := int64(o.Limit); n > 0 && !o.Backward {
+		o.To = min(o.To, max(o.From, o.From+n-1))
+	} else if n > 0 && o.To < math.MaxInt64 {
+		o.From = max(o.From, o.To-n+1)
+	}
 	if o.From > o.To {
 		return nothing
 	}

@@ -97,53 +97,42 @@ func (a *appending) conflict() error {
 // duplicate looks for the ids in the window of the head.
 func (a *appending) duplicate(ctx context.Context) error {
 	for i, hash := range a.hashes {
-		version, known := a.at.ids[hash]
-		if !known {
-			continue
-		}
-		for e, err := range a.d.calls.stream(ctx, a.at.stream, version, version, false) {
-			if err != nil {
+		if version, known := a.at.ids[hash]; known {
+			if err := a.compare(ctx, a.events[i].ID, version); err != nil {
 				return err
-			}
-			if e.ID == a.events[i].ID {
-				return a.repeated(ctx, e.ID, version)
 			}
 		}
 	}
 	return nil
-}
-
-// repeated is the error of an id that the stream holds. The answer that follows
-// from it may acknowledge the commit, so its body must be there to stay.
-func (a *appending) repeated(ctx context.Context, id string, version int64) error {
-	there, err := a.d.calls.containing(ctx, a.at.stream, version)
-	if err != nil {
-		return err
-	}
-	if there != nil && there.body() != "" {
-		if err := a.d.calls.promote(ctx, there.body()); err != nil {
-			return unknown(a.at.stream, err)
-		}
-	}
-	return &annals.DuplicateError{Stream: a.at.stream, ID: id, Version: version}
 }
 
 // older looks whether the append is a repetition of one from before the window:
 // then it stands right behind the version that it expects.
 func (a *appending) older(ctx context.Context) error {
-	next := a.expected + 1
-	if next > a.at.version-window {
-		return nil
-	}
-	for e, err := range a.d.calls.stream(ctx, a.at.stream, next, next, false) {
-		if err != nil {
-			return err
-		}
-		if e.ID == a.events[0].ID {
-			return a.repeated(ctx, e.ID, next)
-		}
+	if next := a.expected + 1; next <= a.at.version-window {
+		return a.compare(ctx, a.events[0].ID, next)
 	}
 	return nil
+}
+
+// compare returns a *annals.DuplicateError if the event of the stream at version
+// has this id. The answer that follows from it may acknowledge the commit, so
+// its body must be there to stay.
+func (a *appending) compare(ctx context.Context, id string, version int64) error {
+	there, err := a.d.calls.containing(ctx, a.at.stream, version)
+	if there == nil || err != nil {
+		return err
+	}
+	events, err := a.d.calls.events(ctx, there)
+	if err != nil || events[version-there.first].ID != id {
+		return err
+	}
+	if there.body() != "" {
+		if err := a.d.calls.promote(ctx, there.body()); err != nil {
+			return unknown(a.at.stream, err)
+		}
+	}
+	return &annals.DuplicateError{Stream: a.at.stream, ID: id, Version: version}
 }
 
 // put writes the commit behind the head; false means that another commit is

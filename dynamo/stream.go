@@ -69,7 +69,7 @@ func (c *calls) begin(ctx context.Context, stream string, version int64, yield f
 func (c *calls) commitsBackward(ctx context.Context, stream string, from, to int64) iter.Seq2[stored, error] {
 	return func(yield func(stored, error) bool) {
 		// Often only the newest event is wanted.
-		few := int32(8)
+		few := int32(2)
 		for i, err := range c.query(ctx, c.eventsTable(), span{pk: stream, from: max(1, from-annals.MaxCommitEvents+1), to: to, backward: true, few: few}) {
 			var s stored
 			if err == nil {

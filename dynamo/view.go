@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/eb901187/annals"
 )
@@ -16,7 +17,8 @@ type view struct {
 	calls *calls
 	turn  chan struct{} // holds one value; who takes it may change what follows
 
-	now snapshot
+	now  snapshot
+	read time.Time // when it was
 	// decoded runs, the last read first
 	recent []decodedRun
 }
@@ -52,14 +54,41 @@ func newView(c *calls) *view {
 }
 
 // refresh reads what is new and returns the log as it is now.
-func (v *view) refresh(ctx context.Context) (snapshot, error) {
+func (v *view) refresh(ctx context.Context) (snapshot, error) { return v.since(ctx, 0) }
+
+// since returns the log as it was at most age ago, so that many who wait for it
+// share one request.
+func (v *view) since(ctx context.Context, age time.Duration) (snapshot, error) {
 	select {
 	case <-v.turn:
 	case <-ctx.Done():
 		return snapshot{}, ctx.Err()
 	}
 	defer func() { v.turn <- struct{}{} }()
+	now := v.calls.clock()
+	if passed := now.Sub(v.read); passed >= 0 && passed < age {
+		return v.now, nil
+	}
+	log, err := v.update(ctx)
+	if err == nil {
+		v.read = now
+	}
+	return log, err
+}
+
+func (v *view) update(ctx context.Context) (snapshot, error) {
 	cold := v.now.end() == 0
+	if cold {
+		// At half the price: what was only just written comes with the strong read.
+		if err := v.readRuns(ctx); err != nil {
+			return snapshot{}, err
+		}
+		if again, err := v.readPages(ctx, true); err != nil {
+			return snapshot{}, err
+		} else if !again {
+			cold = false
+		}
+	}
 	for range 8 {
 		if cold || v.closedRun() {
 			if err := v.readRuns(ctx); err != nil {
@@ -67,7 +96,7 @@ func (v *view) refresh(ctx context.Context) (snapshot, error) {
 			}
 			cold = false
 		}
-		again, err := v.readPages(ctx)
+		again, err := v.readPages(ctx, false)
 		if err != nil {
 			return snapshot{}, err
 		}
@@ -108,11 +137,12 @@ func (v *view) readRuns(ctx context.Context) error {
 }
 
 // readPages reads the pages behind the end. again says that a page was sealed
-// meanwhile, so that its run must be read first.
-func (v *view) readPages(ctx context.Context) (again bool, err error) {
+// meanwhile, so that its run must be read first. An eventually consistent read may
+// stop short of the end.
+func (v *view) readPages(ctx context.Context, eventual bool) (again bool, err error) {
 	end := v.now.end()
 	pages := v.now.pages[:len(v.now.pages):len(v.now.pages)]
-	for i, err := range v.calls.query(ctx, v.calls.logTable(), span{pk: keyLog, from: end + 1, to: math.MaxInt64}) {
+	for i, err := range v.calls.query(ctx, v.calls.logTable(), span{pk: keyLog, from: end + 1, to: math.MaxInt64, eventual: eventual}) {
 		if err != nil {
 			return false, err
 		}
@@ -123,6 +153,9 @@ func (v *view) readPages(ctx context.Context) (again bool, err error) {
 		}
 		if err != nil {
 			return false, err
+		}
+		if p.first != end+1 && eventual {
+			break
 		}
 		if p.first != end+1 || p.last < p.first {
 			return false, damaged("the log", fmt.Errorf("the page at position %d follows position %d", p.first, end))

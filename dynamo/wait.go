@@ -3,6 +3,7 @@ package dynamo
 import (
 	"context"
 	"math"
+	"time"
 
 	"github.com/eb901187/annals"
 )
@@ -15,8 +16,8 @@ func (d *Driver) End(ctx context.Context, after int64) (int64, error) {
 		return 0, err
 	}
 	defer done()
-	for {
-		now, err := d.view.refresh(ctx)
+	for age := time.Duration(0); ; age = d.poll {
+		now, err := d.view.since(ctx, age)
 		if err != nil {
 			return 0, d.ended(err)
 		}
@@ -37,8 +38,8 @@ func (d *Driver) Wait(ctx context.Context, commit annals.Commit) (annals.Commit,
 	}
 	defer done()
 	looked, sealed := int64(0), int64(-1)
-	for {
-		now, err := d.view.refresh(ctx)
+	for age := time.Duration(0); ; age = d.poll {
+		now, err := d.view.since(ctx, age)
 		if err != nil {
 			return commit, d.ended(err)
 		}
