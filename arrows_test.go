@@ -15,18 +15,20 @@ const module = "github.com/eb901187/annals"
 var arrows = map[string][]string{
 	"":                 nil,
 	"embedded":         {""},
+	"dynamo":           {""},
 	"storetest":        {""},
 	"robust":           {""},
+	"awstest":          nil,
 	"ingest":           {""},
 	"tracking":         {""},
 	"httpapi":          {"", "ingest", "tracking"},
 	"client":           {"", "httpapi", "ingest", "tracking"},
 	"cmd/annals/bench": {"", "embedded", "client", "httpapi", "ingest", "tracking"},
-	"cmd/annals":       {"", "embedded", "client", "httpapi", "ingest", "tracking", "cmd/annals/bench"},
+	"cmd/annals":       {"", "embedded", "dynamo", "client", "httpapi", "ingest", "tracking", "cmd/annals/bench"},
 }
 
 // drivers may be imported by commands and tests only.
-var drivers = []string{"embedded", "client"}
+var drivers = []string{"embedded", "dynamo", "client"}
 
 func goList(t *testing.T, args ...string) []string {
 	t.Helper()

@@ -9,7 +9,8 @@ import (
 	"github.com/eb901187/annals/ingest"
 )
 
-// Commit is the answer to an append.
+// Commit is the answer to an append. Position is "0" from a store that numbers its
+// log later; it is never left out, as clients parse it.
 type Commit struct {
 	Stream   string `json:"stream"`
 	Version  string `json:"version"`

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/embedded"
 	"github.com/eb901187/annals/storetest"
@@ -374,6 +376,17 @@ func TestStatusAndMetrics(t *testing.T) {
 	}
 	if status, _, text := s.do(t, "POST", "/v1/streams/a/events", `{"type":"T"}`, isJSON); status != 503 {
 		t.Errorf("append to a closed store: %d %s", status, text)
+	}
+}
+
+func TestMetricsOfCollectors(t *testing.T) {
+	more := prometheus.NewCounter(prometheus.CounterOpts{Name: "annals_more_total", Help: "More."})
+	s := start(t, Options{Collectors: []prometheus.Collector{more}})
+	more.Inc()
+	for _, want := range []string{"\nannals_more_total 1\n", "\nannals_log_position 0\n"} {
+		if _, _, text := s.do(t, "GET", "/metrics", ""); !strings.Contains(text, want) {
+			t.Errorf("no %q in %s", want, text)
+		}
 	}
 }
 

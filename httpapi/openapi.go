@@ -99,14 +99,16 @@ func schemas() object {
 		"service": text, "status": orNull("integer"), "durationMs": orNull("number"), "error": orNull("string"),
 	})
 	return object{
-		"Event": strict([]string{"specversion", "id", "type", "source", "stream", "version", "position"}, object{
+		"Event": strict([]string{"specversion", "id", "type", "source", "stream", "version"}, object{
 			"specversion": object{"const": "1.0"}, "id": text, "type": text, "source": text, "time": object{"type": "string", "format": "date-time"},
-			"stream": text, "version": text, "position": text, "correlation": text, "causation": text,
+			"stream": text, "version": text, "correlation": text, "causation": text,
+			"position":        object{"type": "string", "description": "left out in streams of a store that numbers its log later"},
 			"datacontenttype": text, "data": object{}, "data_base64": text,
 		}),
 		"Events": list(ref("Event")),
 		"Commit": strict([]string{"stream", "version", "position", "count", "replayed"}, object{
-			"stream": text, "version": text, "position": text, "count": count, "replayed": object{"type": "boolean"},
+			"stream": text, "version": text, "count": count, "replayed": object{"type": "boolean"},
+			"position": object{"type": "string", "description": "0 from a store that numbers its log later"},
 		}),
 		"Ingested": strict([]string{"stored", "replayed", "refused", "results"}, object{
 			"stored": count, "replayed": count, "refused": count, "results": list(result),

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/eb901187/annals"
 )
 
@@ -35,6 +37,9 @@ type Options struct {
 	// Heartbeat is how often a quiet stream of events shows that it lives; 15 s
 	// by default.
 	Heartbeat time.Duration
+	// Collectors add their metrics to those of /metrics, whose own names start
+	// with annals_http_, annals_log_ and annals_events_.
+	Collectors []prometheus.Collector
 }
 
 type server struct {
@@ -66,7 +71,7 @@ func New(store *annals.Store, opts *Options) http.Handler {
 	if s.opts.Heartbeat <= 0 {
 		s.opts.Heartbeat = 15 * time.Second
 	}
-	s.stats = newStats(store)
+	s.stats = newStats(store, s.opts.Collectors)
 	return s
 }
 

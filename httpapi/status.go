@@ -90,7 +90,7 @@ type stats struct {
 	stored   prometheus.Counter
 }
 
-func newStats(store *annals.Store) *stats {
+func newStats(store *annals.Store, more []prometheus.Collector) *stats {
 	registry := prometheus.NewRegistry()
 	s := &stats{
 		handler: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
@@ -107,7 +107,7 @@ func newStats(store *annals.Store) *stats {
 		}
 		return float64(end)
 	})
-	registry.MustRegister(s.requests, s.stored, position)
+	registry.MustRegister(append([]prometheus.Collector{s.requests, s.stored, position}, more...)...)
 	return s
 }
 

@@ -47,7 +47,7 @@ func (a *app) append() *cobra.Command {
 			if _, err := annals.New(validator{}, nil).Append(cmd.Context(), args[0], expected, e); err != nil {
 				return err
 			}
-			return a.with(true, func(store *annals.Store) error {
+			return a.with(cmd.Context(), true, func(store *annals.Store) error {
 				commit, err := store.Append(cmd.Context(), args[0], expected, e)
 				if err != nil {
 					return err
@@ -85,7 +85,11 @@ func (a *app) printCommit(c annals.Commit) error {
 	if c.Replayed {
 		stored = " (stored before)"
 	}
-	_, err := fmt.Fprintf(a.out, "%s is at version %d, position %d%s\n", c.Stream, c.Version, c.Position, stored)
+	position := ""
+	if c.Position > 0 { // else the log will number it
+		position = fmt.Sprintf(", position %d", c.Position)
+	}
+	_, err := fmt.Fprintf(a.out, "%s is at version %d%s%s\n", c.Stream, c.Version, position, stored)
 	return err
 }
 

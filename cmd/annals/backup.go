@@ -16,6 +16,10 @@ func (a *app) backup() *cobra.Command {
 			"go on writing: what was acknowledged before is in the copy. To restore, open the copy.",
 		Args: takes,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if a.isDynamo() {
+				return usage("annals backup copies a directory, and "+a.store+" is none",
+					"DynamoDB has point-in-time recovery, which annals init switches on; annals log --json --exact exports the events")
+			}
 			dir, err := a.directory("backup")
 			if err != nil {
 				return err

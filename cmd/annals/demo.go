@@ -17,8 +17,8 @@ import (
 )
 
 func (a *app) demo() *cobra.Command {
-	var listen string
-	var insecure, once bool
+	var s service
+	once := false
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Store a day of sample requests, show two traces, and serve them",
@@ -30,21 +30,22 @@ func (a *app) demo() *cobra.Command {
 				}
 				defer func() { err = errors.Join(err, os.RemoveAll(a.store)) }()
 			}
-			if !once {
+			if !once || a.isDynamo() {
 				if _, err := a.directory("demo"); err != nil {
 					return err
 				}
 			}
-			return a.with(true, func(store *annals.Store) error {
+			return a.with(cmd.Context(), true, func(store *annals.Store) error {
 				faulty, err := a.runDemo(cmd.Context(), store)
 				if err != nil || once {
 					return err
 				}
-				return a.serveStore(cmd.Context(), store, listen, insecure, func(address string) { a.inviteTo(address, faulty) })
+				s.ready = func(address string) { a.inviteTo(address, faulty) }
+				return a.serveStore(cmd.Context(), store, s)
 			})
 		},
 	}
-	addListen(c, &listen, &insecure)
+	s.addFlags(c)
 	explainStore(c, "the store: a directory; by default a temporary one that goes when the demo ends")
 	c.Flags().BoolVar(&once, "once", false, "exit after the traces")
 	return c

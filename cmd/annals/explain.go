@@ -60,7 +60,7 @@ func problem(err error) httpapi.Problem {
 	if errors.As(err, &request) {
 		p.Detail = strings.ReplaceAll(p.Detail, request.Error(), request.Err.Error())
 	}
-	if p.Code == annals.CodeCanceled && p.Detail == context.Canceled.Error() {
+	if p.Code == annals.CodeCanceled && strings.HasPrefix(p.Detail, context.Canceled.Error()) {
 		p.Detail = "interrupted"
 	}
 	return p
@@ -146,8 +146,12 @@ func flagError(c *cobra.Command, err error) error {
 	if m := invalidFlag.FindStringSubmatch(err.Error()); m != nil {
 		wants := "a whole number"
 		if f := c.Flags().Lookup(m[2]); f != nil && !slices.Contains([]string{"int", "int64"}, f.Value.Type()) {
-			wants = "true or false"
-			if f.Value.Type() != "bool" {
+			switch f.Value.Type() {
+			case "bool":
+				wants = "true or false"
+			case "duration":
+				wants = "a time such as 250ms"
+			default:
 				wants = "a list with commas"
 			}
 		}

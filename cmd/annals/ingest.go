@@ -31,13 +31,18 @@ type refusal struct {
 const maxRefusals = 1000
 
 func (a *app) ingest() *cobra.Command {
-	return &cobra.Command{
+	ordered := false
+	c := &cobra.Command{
 		Use:   "ingest FILE…|-",
 		Short: "Store messages from files: NDJSON, a JSON array or one JSON object",
 		Long: "Store messages from files, or with - from the standard input: CloudEvents, tracking\n" +
 			"messages and command bodies. Ids make it safe to run again after an interruption; a\n" +
 			"command body without an id is a new event each time. A message that is refused is\n" +
-			"named and left out; the exit code is then 5.",
+			"named and left out; the exit code is then 5.\n\n" +
+			"Messages of one stream are stored in their order. --ordered keeps it across streams\n" +
+			"too, as for the export of another store: annals log --json --exact. A dynamodb:// store\n" +
+			"numbers its log later, from what DynamoDB streams. Start annals sequence before; the\n" +
+			"order across streams then holds where that is a single shard, as in stand-ins for AWS.",
 		Args: takes,
 		RunE: func(cmd *cobra.Command, files []string) error {
 			for _, name := range files {
@@ -45,19 +50,25 @@ func (a *app) ingest() *cobra.Command {
 					return err
 				}
 			}
-			return a.with(true, func(store *annals.Store) error {
-				return a.ingestFiles(cmd.Context(), store, files)
+			return a.with(cmd.Context(), true, func(store *annals.Store) error {
+				runner := ingest.Runner{Store: store}
+				if ordered {
+					runner.Workers = 1
+				}
+				return a.ingestFiles(cmd.Context(), runner, files)
 			})
 		},
 	}
+	c.Flags().BoolVar(&ordered, "ordered", false, "one message at a time, in the order of the input; slower")
+	return c
 }
 
-func (a *app) ingestFiles(ctx context.Context, store *annals.Store, files []string) error {
+func (a *app) ingestFiles(ctx context.Context, runner ingest.Runner, files []string) error {
 	report := ingestReport{Refusals: []refusal{}}
 	began := a.clock()
 	var err error
 	for _, name := range files {
-		if err = a.ingestFile(ctx, store, name, &report); err != nil {
+		if err = a.ingestFile(ctx, runner, name, &report); err != nil {
 			break
 		}
 	}
@@ -115,7 +126,7 @@ func (r *ingestReport) verdict(ctx context.Context, err error) error {
 	return nil
 }
 
-func (a *app) ingestFile(ctx context.Context, store *annals.Store, name string, report *ingestReport) error {
+func (a *app) ingestFile(ctx context.Context, runner ingest.Runner, name string, report *ingestReport) error {
 	in, err := a.input(ctx, name)
 	if err != nil {
 		return err
@@ -127,7 +138,7 @@ func (a *app) ingestFile(ctx context.Context, store *annals.Store, name string, 
 	bar := a.progress(-1, shown)
 	defer bar.close()
 	done := int64(0)
-	runner := ingest.Runner{Store: store, Each: func(r ingest.Result) {
+	runner.Each = func(r ingest.Result) {
 		done++
 		bar.at(done)
 		if r.Status != ingest.Refused {
@@ -140,7 +151,7 @@ func (a *app) ingestFile(ctx context.Context, store *annals.Store, name string, 
 		if !a.asJSON {
 			fmt.Fprintf(a.errs, "%s:%d: refused: %s\n", shown, r.Number, p.Detail)
 		}
-	}}
+	}
 	summary, err := runner.Run(ctx, ingest.Items(in))
 	report.Stored += summary.Stored
 	report.Replayed += summary.Replayed

@@ -13,7 +13,7 @@ import (
 func (a *app) log() *cobra.Command {
 	var q annals.Query
 	var since, before string
-	var follow, exact bool
+	var follow, exact, explain bool
 	c := &cobra.Command{
 		Use:   "log",
 		Short: "Read the events of all streams in order, and follow them",
@@ -32,7 +32,13 @@ func (a *app) log() *cobra.Command {
 					return err
 				}
 			}
-			return a.with(false, func(store *annals.Store) error {
+			if explain {
+				if err := a.explainable(follow); err != nil {
+					return err
+				}
+				return a.explainLog(cmd.Context(), q, exact)
+			}
+			return a.with(cmd.Context(), false, func(store *annals.Store) error {
 				if !follow {
 					_, err := a.printEvents(store.Log(cmd.Context(), q), exact, a.logLine)
 					return err
@@ -53,6 +59,7 @@ func (a *app) log() *cobra.Command {
 	f.BoolVar(&q.Backward, "backward", false, "from the end to the start")
 	f.IntVar(&q.Limit, "limit", 0, "the most events; 0 for all")
 	f.BoolVar(&follow, "follow", false, "go on with new events as they arrive")
+	f.BoolVar(&explain, "explain", false, "say on stderr how a dynamodb:// store answered, and for how much")
 	addExact(c, &exact)
 	return c
 }
@@ -60,7 +67,7 @@ func (a *app) log() *cobra.Command {
 // followable refuses a directory: whoever has it open is the only one who could
 // append to it.
 func (a *app) followable() error {
-	if err := a.known(); err != nil || a.isRemote() {
+	if err := a.known(); err != nil || a.isRemote() || a.isDynamo() {
 		return err
 	}
 	return usage("a store that this command itself has open gets no new events to follow",

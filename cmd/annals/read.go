@@ -21,7 +21,7 @@ func (a *app) read() *cobra.Command {
 		Example: "  annals read order-7\n  annals read order-7 --backward --limit 1 --json",
 		Args:    takes,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.with(false, func(store *annals.Store) error {
+			return a.with(cmd.Context(), false, func(store *annals.Store) error {
 				n, err := a.printEvents(store.Stream(cmd.Context(), args[0], &opts), exact, a.streamLine)
 				if n > 0 || err != nil {
 					return err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"os"
 	"time"
 
@@ -20,6 +21,7 @@ type app struct {
 	in     io.Reader
 	out    *bufio.Writer
 	errs   io.Writer
+	logger *slog.Logger // writes to errs
 	clock  func() time.Time
 	store  string
 	asJSON bool
@@ -30,7 +32,7 @@ type app struct {
 // Run runs one command line and returns its exit code. It prints an error
 // itself. Canceling ctx ends the command in order, as an interrupt does.
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	a := &app{in: stdin, out: bufio.NewWriter(stdout), errs: stderr, clock: time.Now}
+	a := &app{in: stdin, out: bufio.NewWriter(stdout), errs: stderr, clock: time.Now, logger: slog.New(slog.NewTextHandler(stderr, nil))}
 	root := a.root()
 	a.command = root
 	root.SetArgs(args)
@@ -53,19 +55,20 @@ func (a *app) root() *cobra.Command {
 		Use:   "annals",
 		Short: "An event store: audit, replay and time travel for Go teams",
 		Long: "Annals keeps every change of a system as an immutable event.\n\n" +
-			"A store is a directory, which one process has open at a time, or the address of a\n" +
-			"server that has it open. Exit codes: 0 done, 1 internal, 2 usage, 3 conflict,\n" +
-			"4 not found, 5 invalid input, 6 unavailable, 7 unknown outcome.",
+			"A store is a directory, which one process has open at a time, the address of a server\n" +
+			"that has it open, or tables in DynamoDB, which any number of processes have open.\n" +
+			"Exit codes: 0 done, 1 internal, 2 usage, 3 conflict, 4 not found, 5 invalid input,\n" +
+			"6 unavailable, 7 unknown outcome.",
 		SilenceErrors: true, SilenceUsage: true,
 		PersistentPreRun: func(c *cobra.Command, _ []string) { a.command = c },
 	}
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpCommand(helpCommand())
 	flags := root.PersistentFlags()
-	flags.StringVar(&a.store, "store", defaultStore, "the store: a directory or http://HOST:PORT")
+	flags.StringVar(&a.store, "store", defaultStore, "the store: a directory, http://HOST:PORT or dynamodb://NAME?region=…&bucket=…")
 	flags.BoolVar(&a.asJSON, "json", false, "print JSON")
 	for _, command := range []func() *cobra.Command{
-		a.serve, a.append, a.read, a.log, a.ingest, a.trace, a.verify, a.reindex, a.backup, a.bench, a.demo, a.version,
+		a.init, a.serve, a.sequence, a.append, a.read, a.log, a.ingest, a.trace, a.verify, a.reindex, a.backup, a.bench, a.demo, a.version,
 	} {
 		root.AddCommand(command())
 	}

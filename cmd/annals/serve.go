@@ -11,49 +11,81 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
 	"github.com/eb901187/annals"
+	"github.com/eb901187/annals/dynamo"
 	"github.com/eb901187/annals/httpapi"
 )
 
 const defaultListen = "127.0.0.1:4000"
 
 func (a *app) serve() *cobra.Command {
-	var listen string
-	var insecure bool
+	var s service
+	sequence := false
 	c := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve a store over HTTP",
 		Args:  takes,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if a.isDynamo() {
+				return a.serveTables(cmd.Context(), s, sequence)
+			}
+			if sequence {
+				_, err := a.tables("serve --sequence", otherStores)
+				return err
+			}
 			if _, err := a.directory("serve"); err != nil {
 				return err
 			}
-			return a.with(true, func(store *annals.Store) error {
-				return a.serveStore(cmd.Context(), store, listen, insecure, nil)
+			return a.with(cmd.Context(), true, func(store *annals.Store) error {
+				return a.serveStore(cmd.Context(), store, s)
 			})
 		},
 	}
-	addListen(c, &listen, &insecure)
+	s.addFlags(c)
+	c.Flags().BoolVar(&sequence, "sequence", false, "number the log of a dynamodb:// store too, as annals sequence does")
 	return c
 }
 
-func addListen(c *cobra.Command, listen *string, insecure *bool) {
-	c.Flags().StringVar(listen, "listen", defaultListen, "address to listen on; port 0 takes a free one")
-	c.Flags().BoolVar(insecure, "insecure", false, "listen beyond this machine, without encryption or authentication")
+// service is how a store is served.
+type service struct {
+	listen     string
+	insecure   bool
+	ready      func(address string) // called before the address is printed, if it is not nil
+	collectors []prometheus.Collector
 }
 
-// serveStore serves until ctx ends; requests under way are then given time. It
-// calls ready, if that is not nil, with its address before it prints that.
-func (a *app) serveStore(ctx context.Context, store *annals.Store, listen string, insecure bool, ready func(address string)) error {
-	listener, err := a.listen(ctx, listen, insecure)
+func (s *service) addFlags(c *cobra.Command) {
+	c.Flags().StringVar(&s.listen, "listen", defaultListen, "address to listen on; port 0 takes a free one")
+	c.Flags().BoolVar(&s.insecure, "insecure", false, "listen beyond this machine, without encryption or authentication")
+}
+
+// serveTables serves a dynamodb:// store, with its costs among the metrics.
+func (a *app) serveTables(ctx context.Context, s service, sequence bool) error {
+	if err := a.known(); err != nil {
+		return err
+	}
+	return a.withTables(ctx, 0, func(driver *dynamo.Driver) error {
+		s.collectors = append(s.collectors, charges{driver})
+		serve := func(ctx context.Context) error { return a.serveStore(ctx, annals.New(driver, nil), s) }
+		if sequence {
+			return a.whileSequencing(ctx, driver, serve)
+		}
+		return serve(ctx)
+	})
+}
+
+// serveStore serves until ctx ends; requests under way are then given time.
+func (a *app) serveStore(ctx context.Context, store *annals.Store, s service) error {
+	listener, err := a.listen(ctx, s.listen, s.insecure)
 	if err != nil {
 		return err
 	}
 	address := "http://" + listener.Addr().String()
-	if ready != nil {
-		ready(address)
+	if s.ready != nil {
+		s.ready(address)
 	}
 	if a.asJSON {
 		err = a.printJSON(map[string]string{"address": address, "store": a.store})
@@ -63,12 +95,15 @@ func (a *app) serveStore(ctx context.Context, store *annals.Store, listen string
 	if err = errors.Join(err, a.out.Flush()); err != nil {
 		return errors.Join(err, listener.Close())
 	}
+	return a.answer(ctx, listener, store, s.collectors)
+}
+
+func (a *app) answer(ctx context.Context, listener net.Listener, store *annals.Store, collectors []prometheus.Collector) error {
 	ending := make(chan struct{})
-	logger := slog.New(slog.NewTextHandler(a.errs, nil))
 	server := &http.Server{
-		Handler:           httpapi.New(store, &httpapi.Options{Logger: logger, Ending: ending, Clock: a.clock}),
+		Handler:           httpapi.New(store, &httpapi.Options{Logger: a.logger, Ending: ending, Clock: a.clock, Collectors: collectors}),
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
-		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+		ErrorLog: slog.NewLogLogger(a.logger.Handler(), slog.LevelWarn),
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/url"
@@ -12,25 +13,34 @@ import (
 
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/client"
+	"github.com/eb901187/annals/dynamo"
 	"github.com/eb901187/annals/embedded"
 )
 
 const defaultStore = "./annals-data"
 
-const storeHint = "--store takes a directory or http://HOST:PORT"
+const storeHint = "--store takes a directory, http://HOST:PORT or dynamodb://NAME?region=…&bucket=…"
 
-func (a *app) isRemote() bool {
-	scheme, _, ok := strings.Cut(strings.ToLower(a.store), "://")
-	return ok && (scheme == "http" || scheme == "https")
+// scheme is what stands before the :// of --store; empty for a directory.
+func (a *app) scheme() string {
+	scheme, _, ok := strings.Cut(a.store, "://")
+	if !ok {
+		return ""
+	}
+	return strings.ToLower(scheme)
 }
+
+func (a *app) isRemote() bool { return a.scheme() == "http" || a.scheme() == "https" }
+
+func (a *app) isDynamo() bool { return a.scheme() == dynamo.Scheme }
 
 // directory is the store for commands that work on files.
 func (a *app) directory(command string) (string, error) {
 	if err := a.known(); err != nil {
 		return "", err
 	}
-	if a.isRemote() {
-		return "", usage("annals "+command+" works on a directory, not on "+a.store, "run it where the store is, with --store DIR")
+	if a.isRemote() || a.isDynamo() {
+		return "", usage("annals "+command+" works on a directory, not on "+a.store, "run it where the directory is, with --store DIR")
 	}
 	return a.store, nil
 }
@@ -46,6 +56,10 @@ func (a *app) known() error {
 			return usage("--store "+a.store+" is no address of a server", storeHint)
 		}
 		return nil
+	}
+	if a.isDynamo() {
+		_, err := dynamo.ParseAddress(a.store)
+		return err
 	}
 	if scheme, _, ok := strings.Cut(a.store, "://"); ok {
 		return usage("there is no kind of store "+scheme+"://", storeHint)
@@ -70,13 +84,21 @@ func isAddress(s string) bool {
 	return err == nil
 }
 
-// open opens the store; a directory without one is made only if create is set.
-func (a *app) open(create bool) (*annals.Store, error) {
+// open opens the store; a directory without one is made only if create is set,
+// and tables are made by annals init alone.
+func (a *app) open(ctx context.Context, create bool) (*annals.Store, error) {
 	if err := a.known(); err != nil {
 		return nil, err
 	}
-	if a.isRemote() {
+	switch {
+	case a.isRemote():
 		return client.Open(a.store, nil)
+	case a.isDynamo():
+		driver, err := a.openTables(ctx, 0)
+		if err != nil {
+			return nil, err
+		}
+		return annals.New(driver, nil), nil
 	}
 	bar := a.progress(-1, "reading the log")
 	defer bar.close()
@@ -95,8 +117,8 @@ func explainStore(c *cobra.Command, meaning string) {
 }
 
 // with runs f on the store and closes it.
-func (a *app) with(create bool, f func(*annals.Store) error) error {
-	store, err := a.open(create)
+func (a *app) with(ctx context.Context, create bool, f func(*annals.Store) error) error {
+	store, err := a.open(ctx, create)
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ func (a *app) trace() *cobra.Command {
 		Short: "Show the flow of a request and the service at fault",
 		Args:  takes,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.with(false, func(store *annals.Store) error {
+			return a.with(cmd.Context(), false, func(store *annals.Store) error {
 				t, err := tracking.Read(cmd.Context(), store, args[0], a.clock())
 				if err != nil {
 					return err

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io/fs"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -63,6 +64,37 @@ func misuses(stranger, taken string) map[string]misuse {
 	}
 }
 
+// tableMisuses are those of commands and of stores in DynamoDB. None sends a request.
+func tableMisuses() map[string]misuse {
+	const tables = " --store dynamodb://orders?region=eu-central-1"
+	return map[string]misuse{
+		"init":                                    {2, "a directory needs no init"},
+		"init --store http://127.0.0.1:1":         {2, "works on a dynamodb:// store"},
+		"init --store dynamodb://ab":              {5, "3 to 200"},
+		"init --dry-run --store dynamodb://ab":    {5, "3 to 200"},
+		"sequence":                                {2, "number their log as they append"},
+		"sequence --poll x":                       {2, "a time such as 250ms"},
+		"sequence --poll 0s" + tables:             {2, "more than 0"},
+		"serve --sequence":                        {2, "number their log as they append"},
+		"serve --sequence --store http://h:1":     {2, "works on a dynamodb:// store"},
+		"log --explain":                           {2, "works on a dynamodb:// store"},
+		"log --explain --store http://h:1":        {2, "works on a dynamodb:// store"},
+		"log --explain --follow" + tables:         {2, "no end"},
+		"backup copy" + tables:                    {2, "point-in-time recovery"},
+		"demo" + tables:                           {2, "works on a directory"},
+		"demo --once" + tables:                    {2, "works on a directory"},
+		"verify --store http://127.0.0.1:1":       {2, "works on a directory"},
+		"reindex --store http://127.0.0.1:1":      {2, "works on a directory"},
+		"read a --store dynamodb://":              {5, "3 to 200"},
+		"read a --store dynamodb://orders/x":      {5, "must be dynamodb://NAME?"},
+		"read a --store DynamoDB://orders?regoin": {5, `"regoin"`},
+		"serve --store dynamodb://orders?bucket=": {5, `"bucket"`},
+		"verify --store dynamodb://a":             {5, "annals verify --help"},
+		"reindex --store dynamodb://a":            {5, "annals reindex --help"},
+		"append s --type T --store dynamo://o":    {2, "dynamodb://NAME"},
+	}
+}
+
 // Each command line fails, with an exit code and words that say what to do.
 func TestExitCodesAndMessages(t *testing.T) {
 	t.Chdir(t.TempDir())
@@ -79,7 +111,9 @@ func TestExitCodesAndMessages(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = taken.Close() }()
-	for line, c := range misuses(stranger.URL, taken.Addr().String()) {
+	lines := misuses(stranger.URL, taken.Addr().String())
+	maps.Copy(lines, tableMisuses())
+	for line, c := range lines {
 		t.Run(line, func(t *testing.T) {
 			got := typed(t.Context(), "", strings.Fields(line)...)
 			if got.exit != c.exit || !strings.Contains(got.errs, c.want) {
