@@ -146,7 +146,7 @@ func (d *Driver) ended(err error) error {
 }
 
 // Costs is what this driver's requests used since it was opened, by operation:
-// append, stream, log, wait, open and sequence among them.
+// append, stream, log, end, follow, wait, sequence and seal among them.
 func (d *Driver) Costs() map[string]Cost { return d.calls.ledger.copy() }
 
 // Address is where the store is.

@@ -30,7 +30,7 @@ func (d *Driver) Log(ctx context.Context, q annals.Query) iter.Seq2[annals.Event
 			q.Until = end
 		}
 		s := search{d: d, q: q, meter: meterOf(ctx)}
-		s.meter.change(func(p *Plan) { *p = Plan{} })
+		s.plan(now)
 		for e, err := range s.events(ctx, now) {
 			if err == nil {
 				err = context.Cause(ctx)
@@ -58,6 +58,8 @@ type search struct {
 	d     *Driver
 	q     annals.Query
 	meter *Meter
+	runs  []run    // sealed, between the query's positions
+	keys  []string // of the index, by which runs are chosen; none to read them all
 }
 
 func (s *search) events(ctx context.Context, now snapshot) iter.Seq2[*annals.Event, error] {
@@ -66,7 +68,7 @@ func (s *search) events(ctx context.Context, now snapshot) iter.Seq2[*annals.Eve
 			return
 		}
 		parts := []func() bool{
-			func() bool { return s.sealed(ctx, now.runs, yield) },
+			func() bool { return s.sealed(ctx, yield) },
 			func() bool { return s.tail(now.pages, yield) },
 		}
 		if s.q.Backward {
@@ -116,15 +118,21 @@ func (s *search) matching(events []annals.Event, yield func(*annals.Event, error
 	return true
 }
 
-// sealed yields the matching events of runs. It looks the index up for a window
-// of runs at a time, larger each time, as the reader may soon have enough.
-func (s *search) sealed(ctx context.Context, runs []run, yield func(*annals.Event, error) bool) bool {
-	runs = between(runs, s.q.After+1, s.q.Until)
-	keys, name := s.keys()
-	if len(runs) <= 1 || len(keys) == 0 || len(keys) > maxIndexKeys {
+// plan decides how the sealed runs are chosen.
+func (s *search) plan(now snapshot) {
+	s.runs = between(now.runs, s.q.After+1, s.q.Until)
+	keys, name := s.indexKeys()
+	if len(s.runs) <= 1 || len(keys) > maxIndexKeys {
 		keys, name = nil, ""
 	}
-	s.meter.change(func(p *Plan) { p.Index, p.Runs = name, len(runs) })
+	s.keys = keys
+	s.meter.change(func(p *Plan) { *p = Plan{Index: name, Runs: len(s.runs)} })
+}
+
+// sealed yields the matching events of runs. It looks the index up for a window
+// of runs at a time, larger each time, as the reader may soon have enough.
+func (s *search) sealed(ctx context.Context, yield func(*annals.Event, error) bool) bool {
+	runs := s.runs
 	for size := 4; len(runs) > 0; size *= 4 {
 		n := min(size, len(runs))
 		part, rest := runs[:n], runs[n:]
@@ -133,9 +141,9 @@ func (s *search) sealed(ctx context.Context, runs []run, yield func(*annals.Even
 		}
 		runs = rest
 		chosen := part
-		if len(keys) > 0 {
+		if len(s.keys) > 0 {
 			var err error
-			if chosen, err = s.choose(ctx, keys, part); err != nil {
+			if chosen, err = s.choose(ctx, part); err != nil {
 				yield(nil, err)
 				return false
 			}
@@ -161,8 +169,8 @@ func between(runs []run, first, last int64) []run {
 // costs a request for every window of runs.
 const maxIndexKeys = 8
 
-// keys are those of the field that selects best.
-func (s *search) keys() (keys []string, name string) {
+// indexKeys are those of the field that selects best.
+func (s *search) indexKeys() (keys []string, name string) {
 	prefixed := func(prefix string, names []string) []string {
 		keys := make([]string, len(names))
 		for i, n := range names {
@@ -182,12 +190,12 @@ func (s *search) keys() (keys []string, name string) {
 	return nil, ""
 }
 
-// choose returns those of the runs that hold events of the keys, and, where the
+// choose returns those of the runs that hold events of the query's keys, and, where the
 // posting names positions, some between the query's.
-func (s *search) choose(ctx context.Context, keys []string, runs []run) ([]run, error) {
+func (s *search) choose(ctx context.Context, runs []run) ([]run, error) {
 	c := s.d.calls
 	hit := map[int64]bool{}
-	for _, key := range keys {
+	for _, key := range s.keys {
 		for i, err := range c.query(ctx, c.logTable(), span{pk: key, from: runs[0].first, to: runs[len(runs)-1].first}) {
 			if err != nil {
 				return nil, err

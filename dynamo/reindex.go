@@ -11,9 +11,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
-// Reindex sequences every commit of the events table that the log does not hold:
-// all of them where the log is empty, in the order of their times as far as their
-// streams allow. It reads the whole table. progress, if it is not nil, is told
+// Reindex writes the postings of every sealed run again, and sequences every
+// commit of the events table that the log does not hold: all of them where the
+// log is empty, in the order of their times as far as their streams allow. It
+// reads the log and the whole table. progress, if it is not nil, is told
 // how many commits were looked at. It returns how many commits it sequenced.
 func (d *Driver) Reindex(ctx context.Context, progress func(int64)) (int64, error) {
 	ctx, done, err := d.begin(ctx, "reindex")
@@ -21,8 +22,28 @@ func (d *Driver) Reindex(ctx context.Context, progress func(int64)) (int64, erro
 		return 0, err
 	}
 	defer done()
+	if err := d.rewriteIndex(ctx); err != nil {
+		return 0, d.ended(err)
+	}
 	n, err := d.calls.reindex(ctx, newSequencer(d.calls), progress)
 	return n, d.ended(err)
+}
+
+func (d *Driver) rewriteIndex(ctx context.Context) error {
+	log, err := d.view.refresh(ctx)
+	if err != nil {
+		return err
+	}
+	for _, r := range log.runs {
+		events, err := d.calls.runEvents(ctx, r)
+		if err == nil {
+			err = d.calls.writeIndex(ctx, r, events)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // missing is a commit that the log does not hold.

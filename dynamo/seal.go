@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/eb901187/annals"
 )
 
 // sealClosed seals the runs that are closed, so that no more than one stays
@@ -34,10 +36,10 @@ func (s *Sequencer) sealClosed(ctx context.Context) error {
 func (c *calls) seal(ctx context.Context, pages []page) error {
 	r := run{first: pages[0].first, last: pages[len(pages)-1].last}
 	var text []byte
-	var whole page
+	var events []annals.Event
 	for i := range pages {
 		text = append(text, pages[i].text...)
-		whole.events = append(whole.events, pages[i].events...)
+		events = append(events, pages[i].events...)
 	}
 	i := item{attrKey: textValue(keyRun), attrAt: numberValue(r.first), attrLast: numberValue(r.last)}
 	if c.s3 != nil {
@@ -49,17 +51,21 @@ func (c *calls) seal(ctx context.Context, pages []page) error {
 		}
 		i[attrKey3], i[attrHash] = textValue(r.object), textValue(r.hash)
 	}
-	var items []item
-	for _, p := range indexRun(r, whole.events) {
-		items = append(items, p.item())
-	}
-	if err := c.write(ctx, c.logTable(), items); err != nil {
+	if err := c.writeIndex(ctx, r, events); err != nil {
 		return err
 	}
 	if _, _, err := c.put(ctx, c.logTable(), i); err != nil && !errors.Is(err, errTaken) {
 		return err
 	}
 	return c.strip(ctx, pages)
+}
+
+func (c *calls) writeIndex(ctx context.Context, r run, events []annals.Event) error {
+	var items []item
+	for _, p := range indexRun(r, events) {
+		items = append(items, p.item())
+	}
+	return c.write(ctx, c.logTable(), items)
 }
 
 // strip leaves markers of the pages of a sealed run. Without a bucket they keep

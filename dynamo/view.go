@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"time"
 
 	"github.com/eb901187/annals"
 )
@@ -17,8 +16,8 @@ type view struct {
 	calls *calls
 	turn  chan struct{} // holds one value; who takes it may change what follows
 
-	now  snapshot
-	read time.Time // when it was
+	now   snapshot
+	times int64 // that it was read
 	// decoded runs, the last read first
 	recent []decodedRun
 }
@@ -54,26 +53,29 @@ func newView(c *calls) *view {
 }
 
 // refresh reads what is new and returns the log as it is now.
-func (v *view) refresh(ctx context.Context) (snapshot, error) { return v.since(ctx, 0) }
+func (v *view) refresh(ctx context.Context) (snapshot, error) {
+	log, _, err := v.since(ctx, math.MaxInt64)
+	return log, err
+}
 
-// since returns the log as it was at most age ago, so that many who wait for it
-// share one request.
-func (v *view) since(ctx context.Context, age time.Duration) (snapshot, error) {
+// since reads what is new unless another has done so since the log was read so
+// many times; those who wait for the log share requests so. It returns how often
+// it was read now.
+func (v *view) since(ctx context.Context, times int64) (snapshot, int64, error) {
 	select {
 	case <-v.turn:
 	case <-ctx.Done():
-		return snapshot{}, ctx.Err()
+		return snapshot{}, 0, ctx.Err()
 	}
 	defer func() { v.turn <- struct{}{} }()
-	now := v.calls.clock()
-	if passed := now.Sub(v.read); passed >= 0 && passed < age {
-		return v.now, nil
+	if v.times > times {
+		return v.now, v.times, nil
 	}
 	log, err := v.update(ctx)
 	if err == nil {
-		v.read = now
+		v.times++
 	}
-	return log, err
+	return log, v.times, err
 }
 
 func (v *view) update(ctx context.Context) (snapshot, error) {

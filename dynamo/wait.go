@@ -3,7 +3,6 @@ package dynamo
 import (
 	"context"
 	"math"
-	"time"
 
 	"github.com/eb901187/annals"
 )
@@ -11,14 +10,19 @@ import (
 // End implements annals.Driver. While it waits it looks for new pages every
 // Options.Poll.
 func (d *Driver) End(ctx context.Context, after int64) (int64, error) {
-	ctx, done, err := d.begin(ctx, "follow")
+	name := "end"
+	if after >= 0 {
+		name = "follow"
+	}
+	ctx, done, err := d.begin(ctx, name)
 	if err != nil {
 		return 0, err
 	}
 	defer done()
-	for age := time.Duration(0); ; age = d.poll {
-		now, err := d.view.since(ctx, age)
-		if err != nil {
+	for times := int64(math.MaxInt64); ; {
+		var now snapshot
+		var err error
+		if now, times, err = d.view.since(ctx, times); err != nil {
 			return 0, d.ended(err)
 		}
 		if end := now.end(); end > after {
@@ -37,10 +41,11 @@ func (d *Driver) Wait(ctx context.Context, commit annals.Commit) (annals.Commit,
 		return commit, err
 	}
 	defer done()
-	looked, sealed := int64(0), int64(-1)
-	for age := time.Duration(0); ; age = d.poll {
-		now, err := d.view.since(ctx, age)
-		if err != nil {
+	looked, sealed := int64(0), int64(0)
+	for times := int64(math.MaxInt64); ; {
+		var now snapshot
+		var err error
+		if now, times, err = d.view.since(ctx, times); err != nil {
 			return commit, d.ended(err)
 		}
 		commit.Position = positionIn(now.pages, looked, commit)

@@ -23,11 +23,12 @@ type Worker struct {
 	poll   time.Duration
 	seq    *Sequencer
 
-	stream string // its ARN
-	shards map[string]*shard
-	order  []string // of shards, parents first
-	listed time.Time
-	lost   bool // records may have been dropped before they were read
+	stream  string    // its ARN
+	created time.Time // of the table, if its stream is as old
+	shards  map[string]*shard
+	order   []string // of shards, parents first
+	listed  time.Time
+	lost    bool // records may have been dropped before they were read
 }
 
 // A shard is a part of the table's stream.
@@ -113,8 +114,9 @@ func (w *Worker) Step(ctx context.Context) (int, error) {
 			return total, err
 		}
 	}
-	if w.lost {
-		// Streams keep 24 hours: what is older is in the table only.
+	if w.lost && total == 0 {
+		// Streams keep 24 hours: what is older is in the table only. The stream's
+		// own order goes first, as it is that of the appends.
 		if err := w.catchUp(ctx); err != nil {
 			return total, err
 		}
@@ -151,6 +153,10 @@ func (w *Worker) start(ctx context.Context) error {
 		}
 	}
 	w.stream = *out.Table.LatestStreamArn
+	begun, err := time.Parse("2006-01-02T15:04:05.999", aws.ToString(out.Table.LatestStreamLabel))
+	if made := aws.ToTime(out.Table.CreationDateTime); err == nil && begun.Sub(made).Abs() < time.Minute {
+		w.created = made
+	}
 	return nil
 }
 
@@ -287,7 +293,7 @@ func (w *Worker) open(ctx context.Context, s *shard) error {
 	in := &dynamodbstreams.GetShardIteratorInput{StreamArn: &w.stream, ShardId: &s.id, ShardIteratorType: streams.ShardIteratorTypeTrimHorizon}
 	if s.after != "" {
 		in.ShardIteratorType, in.SequenceNumber = streams.ShardIteratorTypeAfterSequenceNumber, &s.after
-	} else if w.calls.clock().Sub(s.caught) > surelyKept {
+	} else if now := w.calls.clock(); now.Sub(s.caught) > surelyKept && now.Sub(w.created) > surelyKept {
 		w.lost = true
 	}
 	out, err := w.reader.GetShardIterator(ctx, in)
