@@ -201,14 +201,34 @@ func beforeSending(err error) bool {
 
 // End implements annals.Driver.
 func (d *driver) End(ctx context.Context, after int64) (int64, error) {
+	values := url.Values{}
+	if after >= 0 {
+		values = url.Values{"after": {strconv.FormatInt(after, 10)}, "wait": {waitSeconds}}
+	}
+	return d.position(ctx, values, after)
+}
+
+// Wait implements annals.Sequencer, for servers whose store is one.
+func (d *driver) Wait(ctx context.Context, commit annals.Commit) (annals.Commit, error) {
+	position, err := d.position(ctx, url.Values{
+		"stream": {commit.Stream}, "version": {strconv.FormatInt(commit.Version, 10)}, "wait": {waitSeconds},
+	}, 0)
+	commit.Position = position
+	return commit, err
+}
+
+// waitSeconds is within what proxies let a request take.
+const waitSeconds = "30"
+
+// position asks until the answer is past after, or once with after < 0.
+func (d *driver) position(ctx context.Context, values url.Values, after int64) (int64, error) {
 	ctx, cancel := d.scope(ctx)
 	defer cancel()
+	address := d.base + "/v1/position"
+	if len(values) > 0 {
+		address += "?" + values.Encode()
+	}
 	for {
-		address := d.base + "/v1/position"
-		if after >= 0 {
-			const wait = 30 // seconds, within what proxies let a request take
-			address += fmt.Sprintf("?after=%d&wait=%d", after, wait)
-		}
 		answer, err := d.get(ctx, address, "application/json")
 		if err != nil {
 			return 0, err
@@ -219,9 +239,9 @@ func (d *driver) End(ctx context.Context, after int64) (int64, error) {
 		if err != nil {
 			return 0, d.sendErr(ctx, err, false)
 		}
-		end, err := strconv.ParseInt(p.Position, 10, 64)
-		if err != nil || end > after || after < 0 {
-			return end, err
+		position, err := strconv.ParseInt(p.Position, 10, 64)
+		if err != nil || position > after || after < 0 {
+			return position, err
 		}
 	}
 }

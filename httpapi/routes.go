@@ -114,12 +114,14 @@ var routes = []route{
 	},
 	{
 		method: "GET", path: "/v1/position", id: "position",
-		summary: "The position of the log's last event; waits for one past after.",
+		summary: "The position of the log's last event, or of one event; waits for it.",
 		query: []param{
 			{"after", "string", "answer once the log is past this position"},
+			{"stream", "string", "the position of an event of this stream instead; 0 while the log does not hold it"},
+			{"version", "string", "that event's version"},
 			{"wait", "integer", "for at most so many seconds, up to 60"},
 		},
-		answers: map[int]answer{200: {"the position", []string{mediaJSON}, "Position"}, 400: problemAnswer, 503: problemAnswer},
+		answers: map[int]answer{200: {"the position", []string{mediaJSON}, "Position"}, 400: problemAnswer, 404: problemAnswer, 503: problemAnswer},
 		handle:  (*server).position,
 	},
 	{

@@ -29,8 +29,15 @@ func (s *server) position(w http.ResponseWriter, r *request) error {
 	const longest = 60 // seconds
 	a := args{r: r}
 	after, wait := a.number("after"), a.small("wait", longest)
+	stream, version := a.text("stream"), a.number("version")
+	if (stream != "") != (version > 0) {
+		a.bad("version", "must be given with stream, from 1")
+	}
 	if err := a.err(); err != nil {
 		return err
+	}
+	if stream != "" {
+		return s.positionOf(w, r, annals.Commit{Stream: stream, Version: version}, time.Duration(max(wait, 1))*time.Second)
 	}
 	end, err := s.store.End(r.Context())
 	if err != nil {
@@ -50,6 +57,30 @@ func (s *server) position(w http.ResponseWriter, r *request) error {
 		}
 	}
 	writeJSON(w, http.StatusOK, mediaJSON, map[string]string{"position": number(end)})
+	return nil
+}
+
+// positionOf waits until the log holds an event. "0" says that it does not yet.
+func (s *server) positionOf(w http.ResponseWriter, r *request, commit annals.Commit, wait time.Duration) error {
+	found := false
+	for e, err := range s.store.Stream(r.Context(), commit.Stream, &annals.StreamOptions{From: commit.Version, To: commit.Version}) {
+		if err != nil {
+			return err
+		}
+		found, commit.Position = true, e.Position
+	}
+	if !found {
+		return &annals.Error{Code: annals.CodeNotFound, Message: fmt.Sprintf("stream %s has no version %d", commit.Stream, commit.Version)}
+	}
+	open, ended := s.untilEnding(r)
+	defer ended()
+	ctx, cancel := context.WithTimeout(open, wait)
+	defer cancel()
+	commit, err := s.store.Wait(ctx, commit)
+	if err != nil && ctx.Err() == nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, mediaJSON, map[string]string{"position": number(commit.Position)})
 	return nil
 }
 
