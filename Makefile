@@ -41,8 +41,11 @@ bench-quick:
 robust:
 	$(GO) test -timeout 60m -v ./robust -kills 500
 	$(GO) test -timeout 60m -v ./embedded -run TestCrashes -crashes 500
+	$(GO) test -timeout 60m -v ./dynamo -run 'TestSimulation$$' -schedules 40000
 
 fuzz:
+	$(GO) test ./dynamo -run XXX -fuzz FuzzLine -fuzztime $(FUZZTIME)
+	$(GO) test ./dynamo -run XXX -fuzz FuzzPlaces -fuzztime $(FUZZTIME)
 	$(GO) test . -run XXX -fuzz FuzzCheckJSON -fuzztime $(FUZZTIME)
 	$(GO) test ./ingest -run XXX -fuzz FuzzDecode -fuzztime $(FUZZTIME)
 	$(GO) test ./embedded -run XXX -fuzz FuzzRecord -fuzztime $(FUZZTIME)

@@ -48,11 +48,15 @@ func checkout(t *testing.T) string {
 		case !d.Type().IsRegular() || path == "annals":
 			return nil
 		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
 		text, err := os.ReadFile(path)
 		if err != nil {
 			return err
 		}
-		return os.WriteFile(filepath.Join(dir, path), text, 0o644)
+		return os.WriteFile(filepath.Join(dir, path), text, info.Mode().Perm())
 	})
 	if err != nil {
 		t.Fatal(err)
