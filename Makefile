@@ -28,7 +28,7 @@ tests: stand-ins
 
 # The commands of the docs were run above and hold no goroutines of their own.
 race: stand-ins
-	$(GO) test -race -timeout 10m -skip 'TestDocs|TestArrows|TestKilled|TestRoot|TestPackage' ./...
+	$(GO) test -race -timeout 10m -skip 'TestDocs|TestArrows|TestKilled|TestRoot|TestPackage|TestSimulation' ./...
 
 # The figures of docs/benchmarks.md.
 bench:

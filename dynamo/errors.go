@@ -16,7 +16,7 @@ import (
 
 // Codes of AWS by what they ask of the user.
 var (
-	denied    = []string{"AccessDeniedException", "AccessDenied", "AllAccessDisabled", "NotAuthorized"}
+	denied    = []string{"AccessDeniedException", "AccessDenied", "Forbidden", "AllAccessDisabled", "NotAuthorized"}
 	strangers = []string{
 		"UnrecognizedClientException", "InvalidClientTokenId", "ExpiredTokenException", "ExpiredToken", "InvalidAccessKeyId",
 		"MissingAuthenticationTokenException", "IncompleteSignatureException", "SignatureDoesNotMatch",

@@ -176,11 +176,22 @@ func (m *maker) offered(action, resource string, err error) error {
 	return m.calls.failed(action, resource, err)
 }
 
+// recovery switches point-in-time recovery on, which a table that was just made
+// refuses for a moment.
 func (m *maker) recovery(ctx context.Context, t table) (bool, error) {
-	_, err := m.clients.db.UpdateContinuousBackups(ctx, &dynamodb.UpdateContinuousBackupsInput{
+	in := &dynamodb.UpdateContinuousBackupsInput{
 		TableName: &t.name, PointInTimeRecoverySpecification: &types.PointInTimeRecoverySpecification{PointInTimeRecoveryEnabled: aws.Bool(true)},
-	})
-	return true, m.offered("UpdateContinuousBackups", t.name, err)
+	}
+	for try := 0; ; try++ {
+		_, err := m.clients.db.UpdateContinuousBackups(ctx, in)
+		var soon *types.ContinuousBackupsUnavailableException
+		if !errors.As(err, &soon) || try >= 60 {
+			return true, m.offered("UpdateContinuousBackups", t.name, err)
+		}
+		if err := m.calls.pause(ctx, time.Second); err != nil {
+			return false, err
+		}
+	}
 }
 
 func (m *maker) timeToLive(ctx context.Context) (bool, error) {

@@ -3,6 +3,7 @@ package dynamo
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -243,7 +244,9 @@ func (w *Worker) readShard(ctx context.Context, s *shard) (int, error) {
 		s.caught = parent.caught
 	}
 	if s.iterator == nil {
-		if err := w.open(ctx, s); err != nil {
+		if err := w.open(ctx, s); w.isGone(s, err) {
+			return 0, nil
+		} else if err != nil {
 			return 0, err
 		}
 	}
@@ -257,6 +260,8 @@ func (w *Worker) readShard(ctx context.Context, s *shard) (int, error) {
 	case errors.As(err, &expired):
 		s.iterator = nil
 		return 0, nil
+	case w.isGone(s, err):
+		return 0, nil
 	case err != nil:
 		s.iterator = nil
 		return 0, w.calls.failed("GetRecords", w.stream, err)
@@ -269,6 +274,19 @@ func (w *Worker) readShard(ctx context.Context, s *shard) (int, error) {
 		s.done, s.dirty, s.saved, w.listed = true, true, time.Time{}, time.Time{}
 	}
 	return len(out.Records), nil
+}
+
+// isGone reports whether a shard is no more: the stream has dropped it with its
+// records. If the stream itself is gone, listing it says so.
+func (w *Worker) isGone(s *shard, err error) bool {
+	var gone *streams.ResourceNotFoundException
+	if !errors.As(err, &gone) {
+		return false
+	}
+	delete(w.shards, s.id)
+	w.order = slices.DeleteFunc(slices.Clone(w.order), func(id string) bool { return id == s.id })
+	w.lost, w.listed = true, time.Time{}
+	return true
 }
 
 // read notes what was read and sequenced.
