@@ -18,6 +18,7 @@ import (
 func (a *app) append() *cobra.Command {
 	var e annals.Event
 	var data, expect, at string
+	wait := false
 	c := &cobra.Command{
 		Use:   "append STREAM",
 		Short: "Append an event to a stream",
@@ -49,6 +50,9 @@ func (a *app) append() *cobra.Command {
 			}
 			return a.with(cmd.Context(), true, func(store *annals.Store) error {
 				commit, err := store.Append(cmd.Context(), args[0], expected, e)
+				if err == nil && wait {
+					commit, err = store.Wait(cmd.Context(), commit)
+				}
 				if err != nil {
 					return err
 				}
@@ -65,6 +69,7 @@ func (a *app) append() *cobra.Command {
 	f.StringVar(&e.Correlation, "correlation", "", "the request that the event belongs to")
 	f.StringVar(&e.Causation, "causation", "", "the event that led to it, as STREAM@VERSION")
 	f.StringVar(&e.ContentType, "content-type", "", "media type of the data; JSON by default")
+	f.BoolVar(&wait, "wait", false, "wait for the position, where a store gives it later (DynamoDB)")
 	f.StringVar(&expect, "expect", "any", "the stream's version: a number, 0 for no stream, or any")
 	return c
 }

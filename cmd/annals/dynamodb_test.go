@@ -39,6 +39,7 @@ func initialized(t *testing.T) string {
 type running struct {
 	mu   sync.Mutex
 	said bytes.Buffer
+	more chan struct{} // holds a value after a write
 	stop context.CancelFunc
 	exit chan int
 }
@@ -46,6 +47,10 @@ type running struct {
 func (r *running) Write(b []byte) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	select {
+	case r.more <- struct{}{}:
+	default:
+	}
 	return r.said.Write(b)
 }
 
@@ -66,21 +71,21 @@ func (r *running) interrupt() int {
 func begin(t *testing.T, until string, args ...string) *running {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
-	r := &running{stop: stop, exit: make(chan int, 1)}
+	r := &running{stop: stop, exit: make(chan int, 1), more: make(chan struct{}, 1)}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		r.exit <- Run(ctx, args, strings.NewReader(""), r, r)
 	}()
 	t.Cleanup(func() { stop(); <-ended })
-	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(r.String(), until); time.Sleep(time.Millisecond) {
+	deadline := time.After(20 * time.Second)
+	for !strings.Contains(r.String(), until) {
 		select {
 		case <-ended:
 			t.Fatalf("%q ended: %s", args, r)
-		default:
-		}
-		if time.Now().After(deadline) {
+		case <-deadline:
 			t.Fatalf("%q says only: %s", args, r)
+		case <-r.more:
 		}
 	}
 	return r
@@ -154,10 +159,11 @@ func TestCommandsOnDynamoDB(t *testing.T) {
 	follower := begin(t, "order-8@1", "log", "--follow", "--store", store)
 	for _, s := range []step{
 		{"log", []string{"       1  ", "order-7@1", "order-7@2", "order-8@1", "       3  "}},
+		{"append order-8 --type paid --wait --expect 1", []string{"order-8 is at version 2, position 4\n"}},
 		{"log --types placed --json", []string{`"version":"1","position":"1"`, `"stream":"order-8"`}},
-		{"log --types placed --explain", []string{"order-7@1", "plan: scan; 0 of 0 runs read, 1 page of the tail; 3 events decoded, 2 found\ncost: ", " RRU, 0 WRU, 0 S3 gets, 0 S3 puts; $", "us-east-1"}},
+		{"log --types placed --explain", []string{"order-7@1", "plan: scan; 0 of 0 runs read, 2 pages of the tail; 4 events decoded, 2 found\ncost: ", " RRU, 0 WRU, 0 S3 gets, 0 S3 puts; $", "us-east-1"}},
 		{"trace r-1", []string{"request r-1: 2 events, 0 calls"}},
-		{"verify", []string{"3 events in 2 streams checked: all is well\n"}},
+		{"verify", []string{"4 events in 2 streams checked: all is well\n"}},
 		{"reindex", []string{"0 commits numbered that the log did not hold\n"}},
 		{"reindex --json", []string{`{"commits":0}`}},
 	} {
@@ -171,7 +177,7 @@ func TestCommandsOnDynamoDB(t *testing.T) {
 	step{"append order-9 --type placed", []string{"version 1\n"}}.run(t, store)
 	step{"verify", []string{"1 commit waits to be numbered"}}.run(t, store)
 	step{"reindex", []string{"1 commit numbered"}}.run(t, store)
-	step{"log --backward --limit 1", []string{"       4  ", "order-9@1"}}.run(t, store)
+	step{"log --backward --limit 1", []string{"       5  ", "order-9@1"}}.run(t, store)
 }
 
 // With --json, events are all of stdout, and the explanation is all of stderr.
