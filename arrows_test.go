@@ -23,7 +23,7 @@ var arrows = map[string][]string{
 	"tracking":         {""},
 	"httpapi":          {"", "ingest", "tracking"},
 	"client":           {"", "httpapi", "ingest", "tracking"},
-	"cmd/annals/bench": {"", "embedded", "client", "httpapi", "ingest", "tracking"},
+	"cmd/annals/bench": {"", "embedded", "dynamo", "client", "httpapi", "ingest", "tracking"},
 	"cmd/annals":       {"", "embedded", "dynamo", "client", "httpapi", "ingest", "tracking", "cmd/annals/bench"},
 }
 

@@ -13,7 +13,12 @@ func (a *app) bench() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "bench",
 		Short: "Measure this machine's store beside a bare log and SQLite",
-		Args:  takes,
+		Long: "Measure this machine's store beside a bare log and SQLite.\n\n" +
+			"Given a store in DynamoDB that annals init has made, measure that instead: what each\n" +
+			"operation costs, and how fast appends and loads are beside a table of one item an\n" +
+			"event, which is made for it and removed. The events stay, in streams bench/…; give it\n" +
+			"a store of its own that nobody else uses meanwhile. A full run costs some cents.",
+		Args: takes,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			bar := a.progress(-1, "measuring")
 			opts.Say = func(doing string) {
@@ -21,7 +26,7 @@ func (a *app) bench() *cobra.Command {
 					bar.Describe(doing)
 				}
 			}
-			report, err := bench.Run(cmd.Context(), opts)
+			report, err := a.measure(cmd, opts)
 			bar.close()
 			switch {
 			case err != nil:
@@ -38,4 +43,20 @@ func (a *app) bench() *cobra.Command {
 	c.Flags().StringSliceVar(&opts.Only, "only", nil, "only these workloads, separated by commas: append-1, load-10, ingest …")
 	explainStore(c, "")
 	return c
+}
+
+// measure measures stores of its own, unless it is told one in DynamoDB: no other
+// can be measured beside its references.
+func (a *app) measure(cmd *cobra.Command, opts bench.Options) (interface{ Table() string }, error) {
+	if !cmd.Flags().Changed("store") {
+		return bench.Run(cmd.Context(), opts)
+	}
+	address, err := a.tables("bench --store", "without --store, bench makes stores of its own and measures those")
+	switch {
+	case err != nil:
+		return nil, err
+	case opts.Dir != "":
+		return nil, usage("--dir says where to make stores, and bench makes none for "+a.store, "leave --dir out")
+	}
+	return bench.RunTables(cmd.Context(), address, opts)
 }

@@ -7,4 +7,7 @@
 // only after a sync. A row is the median of six rounds. Compare ratios, not
 // rates: the machine and its disk are in every rate, and in both sides of a
 // ratio.
+//
+// RunTables measures a store in DynamoDB: what each operation costs there, and how
+// fast it is beside a table of one item an event.
 package bench

@@ -53,7 +53,12 @@ func (r Report) Table() string {
 			cell("%.1f", row.P50Us), cell("%.1f", row.P99Us), cell("%.2f", float64(row.VsLog)), cell("%.1f", float64(row.VsSQLite)), row.Note)
 	}
 	_ = w.Flush() // a strings.Builder never fails
-	lines := strings.Split(b.String(), "\n")
+	return trimmed(b.String())
+}
+
+// trimmed is a table without the blanks that its columns end with.
+func trimmed(table string) string {
+	lines := strings.Split(table, "\n")
 	for i := range lines {
 		lines[i] = strings.TrimRight(lines[i], " ")
 	}

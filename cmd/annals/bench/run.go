@@ -33,21 +33,21 @@ type bencher struct {
 }
 
 // size picks between the full and the quick size of something.
-func (b *bencher) size(full, quick int) int {
-	if b.Quick {
+func (o Options) size(full, quick int) int {
+	if o.Quick {
 		return quick
 	}
 	return full
 }
 
-func (b *bencher) duration(full, quick time.Duration) time.Duration {
-	if b.Quick {
+func (o Options) duration(full, quick time.Duration) time.Duration {
+	if o.Quick {
 		return quick
 	}
 	return full
 }
 
-// group is workloads that share a store.
+// group is workloads that share what they measure.
 type group struct {
 	workloads []string
 	measure   func(context.Context) ([]Row, error)
@@ -77,10 +77,8 @@ func Run(ctx context.Context, opts Options) (report Report, err error) {
 		{[]string{"ingest", "reopen"}, b.ingest},
 		{[]string{"http-2000"}, b.http},
 	}
-	for _, name := range b.Only {
-		if !slices.ContainsFunc(groups, func(g group) bool { return slices.Contains(g.workloads, name) }) {
-			return report, unknownWorkload(name, groups)
-		}
+	if err := b.known(names(groups)); err != nil {
+		return report, err
 	}
 	for _, g := range groups {
 		if !b.wants(g.workloads...) {
@@ -100,19 +98,28 @@ func Run(ctx context.Context, opts Options) (report Report, err error) {
 	return report, nil
 }
 
-func unknownWorkload(name string, groups []group) error {
-	var all []string
+func names(groups []group) (all []string) {
 	for _, g := range groups {
 		all = append(all, g.workloads...)
 	}
-	return &annals.Error{
-		Code: annals.CodeUsage, Message: fmt.Sprintf("there is no workload %q", name),
-		Hint: "name some of " + strings.Join(all, ", "),
-	}
+	return all
 }
 
-func (b *bencher) wants(workloads ...string) bool {
-	return len(b.Only) == 0 || slices.ContainsFunc(workloads, func(w string) bool { return slices.Contains(b.Only, w) })
+// known refuses names that are no workload's.
+func (o Options) known(all []string) error {
+	for _, name := range o.Only {
+		if !slices.Contains(all, name) {
+			return &annals.Error{
+				Code: annals.CodeUsage, Message: fmt.Sprintf("there is no workload %q", name),
+				Hint: "name some of " + strings.Join(all, ", "),
+			}
+		}
+	}
+	return nil
+}
+
+func (o Options) wants(workloads ...string) bool {
+	return len(o.Only) == 0 || slices.ContainsFunc(workloads, func(w string) bool { return slices.Contains(o.Only, w) })
 }
 
 func (b *bencher) appends(writers int) func(context.Context) ([]Row, error) {
