@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/url"
 	"regexp"
+	"strings"
 
 	"github.com/eb901187/annals"
 )
@@ -106,9 +107,14 @@ func (a Address) local() bool {
 }
 
 // arn is what a policy names; the account is left open.
-func (c *calls) arn(service, resource string) string {
-	if service == "s3" {
-		return "arn:aws:s3:::" + resource + "/*"
+func (c *calls) arn(service, action, resource string) string {
+	switch {
+	case strings.HasPrefix(resource, "arn:"):
+		return resource
+	case service != "s3":
+		return fmt.Sprintf("arn:aws:dynamodb:%s:*:table/%s", c.address.Region, resource)
+	case strings.HasSuffix(action, "Object"):
+		return "arn:aws:s3:::" + resource + "/" + c.address.Name + "/*"
 	}
-	return fmt.Sprintf("arn:aws:dynamodb:%s:*:table/%s", c.address.Region, resource)
+	return "arn:aws:s3:::" + resource
 }

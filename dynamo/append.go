@@ -78,7 +78,7 @@ func (a *appending) check(ctx context.Context) error {
 		return nil
 	}
 	if !a.fresh {
-		if err := a.d.calls.refreshHead(ctx, a.at); err != nil {
+		if err := a.d.calls.loadHead(ctx, a.at); err != nil {
 			return err
 		}
 		a.fresh = true
@@ -182,7 +182,7 @@ func (a *appending) lost(ctx context.Context, there item) error {
 	if a.expected == annals.Any {
 		// More may have come behind it: one read finds all.
 		a.fresh = true
-		return a.d.calls.refreshHead(ctx, a.at)
+		return a.d.calls.loadHead(ctx, a.at)
 	}
 	if err := a.duplicate(ctx); err != nil {
 		return err

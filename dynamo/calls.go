@@ -7,6 +7,9 @@ import (
 	"log/slog"
 	"math"
 	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -36,8 +39,13 @@ func newCalls(db database, s3 objects, address Address, o Options) *calls {
 	if o.sizes != nil {
 		c.sizes = *o.sizes
 	}
+	if s3 == nil {
+		// A page must fit into an item, even if it can't be packed.
+		c.sizes.pageBytes = min(c.sizes.pageBytes, maxItem*3/4)
+	}
 	if c.clock == nil {
-		c.clock = time.Now
+		// Without the monotonic reading, which stands still while a machine sleeps.
+		c.clock = func() time.Time { return time.Now().Round(0) }
 	}
 	if c.random == nil {
 		c.random = rand.Uint64
@@ -65,7 +73,7 @@ func pause(ctx context.Context, d time.Duration) error {
 // A table is one of the store's two, with the names of its keys.
 type table struct{ name, pk, sk string }
 
-// The keys of the log table; what they hold is in log.go.
+// The keys of the log table; what they hold is in page.go.
 const (
 	attrKey = "key"
 	attrAt  = "at"
@@ -107,7 +115,7 @@ func (c *calls) put(ctx context.Context, t table, i item) (there item, sent bool
 		return taken.Item, false, errTaken
 	}
 	c.count(ctx, tally.once(0, 0))
-	return nil, tally.unclear || unclear(err), c.failed("PutItem", t.name, err)
+	return nil, tally.unclear || unclear(err), c.failed(ctx, "PutItem", t.name, err)
 }
 
 func units(c *types.ConsumedCapacity) float64 {
@@ -126,7 +134,7 @@ func (c *calls) get(ctx context.Context, t table, pk string, sk int64) (item, er
 	})
 	if err != nil {
 		c.count(ctx, tally.once(0, 0))
-		return nil, c.failed("GetItem", t.name, err)
+		return nil, c.failed(ctx, "GetItem", t.name, err)
 	}
 	c.count(ctx, tally.once(0, units(out.ConsumedCapacity)))
 	return out.Item, nil
@@ -164,7 +172,7 @@ func (c *calls) query(ctx context.Context, t table, s span) iter.Seq2[item, erro
 			out, err := c.db.Query(context.WithValue(ctx, triesKey{}, tally), in)
 			if err != nil {
 				c.count(ctx, tally.once(0, 0))
-				yield(nil, c.failed("Query", t.name, err))
+				yield(nil, c.failed(ctx, "Query", t.name, err))
 				return
 			}
 			c.count(ctx, tally.once(0, units(out.ConsumedCapacity)))
@@ -198,7 +206,7 @@ func (c *calls) scan(ctx context.Context, t table, eventual bool) iter.Seq2[item
 			out, err := c.db.Scan(context.WithValue(ctx, triesKey{}, tally), in)
 			if err != nil {
 				c.count(ctx, tally.once(0, 0))
-				yield(nil, c.failed("Scan", t.name, err))
+				yield(nil, c.failed(ctx, "Scan", t.name, err))
 				return
 			}
 			c.count(ctx, tally.once(0, units(out.ConsumedCapacity)))
@@ -219,16 +227,45 @@ const maxBatch = 25
 
 // write puts items, over what is there, in batches, until all are taken.
 func (c *calls) write(ctx context.Context, t table, items []item) error {
-	for len(items) > 0 {
-		n := min(len(items), maxBatch)
-		requests := make([]types.WriteRequest, n)
+	parts := slices.Collect(slices.Chunk(items, maxBatch))
+	return c.each(len(parts), func(k int) error {
+		requests := make([]types.WriteRequest, len(parts[k]))
 		for i := range requests {
-			requests[i] = types.WriteRequest{PutRequest: &types.PutRequest{Item: items[i]}}
+			requests[i] = types.WriteRequest{PutRequest: &types.PutRequest{Item: parts[k][i]}}
 		}
-		if err := c.writeBatch(ctx, t, requests); err != nil {
-			return err
+		return c.writeBatch(ctx, t, requests)
+	})
+}
+
+// each calls f for 0 to n-1, several at once, and returns the first error.
+func (c *calls) each(n int, f func(int) error) error {
+	if c.sizes.atOnce <= 1 || n <= 1 {
+		for i := range n {
+			if err := f(i); err != nil {
+				return err
+			}
 		}
-		items = items[n:]
+		return nil
+	}
+	var next atomic.Int64
+	var failed atomic.Pointer[error]
+	var done sync.WaitGroup
+	for range min(n, c.sizes.atOnce) {
+		done.Go(func() {
+			for failed.Load() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return
+				}
+				if err := f(i); err != nil {
+					failed.CompareAndSwap(nil, &err)
+				}
+			}
+		})
+	}
+	done.Wait()
+	if err := failed.Load(); err != nil {
+		return *err
 	}
 	return nil
 }
@@ -247,7 +284,7 @@ func (c *calls) writeBatch(ctx context.Context, t table, requests []types.WriteR
 		})
 		if err != nil {
 			c.count(ctx, tally.once(0, 0))
-			return c.failed("BatchWriteItem", t.name, err)
+			return c.failed(ctx, "BatchWriteItem", t.name, err)
 		}
 		used := 0.0
 		for i := range out.ConsumedCapacity {

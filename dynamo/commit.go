@@ -90,15 +90,25 @@ func commitLines(events []annals.Event) []byte {
 
 // events decodes a commit, fetching its body if that is in the bucket.
 func (c *calls) events(ctx context.Context, s *stored) ([]annals.Event, error) {
-	text, err := c.textOf(ctx, s)
-	if err != nil {
-		return nil, err
+	events, _, err := c.eventsOf(ctx, s)
+	return events, err
+}
+
+// eventsOf is events; pending says that the body is not in its lasting place yet.
+func (c *calls) eventsOf(ctx context.Context, s *stored) (events []annals.Event, pending bool, err error) {
+	var text []byte
+	if hash := s.body(); hash != "" {
+		text, pending, err = c.commitBody(ctx, s.name(), hash)
+	} else {
+		text, err = inlineText(s.item, s.name())
 	}
-	events := make([]annals.Event, 0, s.count)
+	if err != nil {
+		return nil, pending, err
+	}
 	for line := range lines(text) {
 		e, err := parseLine(line)
 		if err != nil {
-			return nil, damaged(s.name(), err)
+			return nil, pending, damaged(s.name(), err)
 		}
 		if e.Time.IsZero() {
 			e.Time = s.time
@@ -108,16 +118,9 @@ func (c *calls) events(ctx context.Context, s *stored) ([]annals.Event, error) {
 		events = append(events, e)
 	}
 	if int64(len(events)) != s.count {
-		return nil, damaged(s.name(), fmt.Errorf("it holds %d events and says %d", len(events), s.count))
+		return nil, pending, damaged(s.name(), fmt.Errorf("it holds %d events and says %d", len(events), s.count))
 	}
-	return events, nil
-}
-
-func (c *calls) textOf(ctx context.Context, s *stored) ([]byte, error) {
-	if hash := s.body(); hash != "" {
-		return c.commitBody(ctx, s.name(), hash)
-	}
-	return inlineText(s.item, s.name())
+	return events, pending, nil
 }
 
 // inlineText is what attribute wrote.

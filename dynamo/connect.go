@@ -1,7 +1,11 @@
 package dynamo
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"io"
+	"net/http"
 	"os"
 	"time"
 
@@ -35,14 +39,22 @@ func (c *clients) objects() objects {
 
 // Limits of one try; the SDK sends a request up to maxTries times.
 const (
-	tryTimeout = 10 * time.Second
-	maxTries   = 6
-	maxBackoff = time.Second
+	tryTimeout  = 10 * time.Second
+	bodyTimeout = time.Minute // of S3, whose bodies may be large
+	maxTries    = 6
+	maxBackoff  = time.Second
+	connections = 128 // kept open to each service
 )
 
 // connect makes the clients and completes the address with its region.
 func connect(ctx context.Context, address *Address, opts *Options) (*clients, error) {
-	cfg, err := configuration(ctx, *address, opts)
+	var cfg, large aws.Config
+	var err error
+	if opts.Config != nil {
+		cfg, large = opts.Config.Copy(), *opts.Config
+	} else if cfg, err = Configuration(ctx, *address); err == nil {
+		large, err = configured(ctx, *address, bodyTimeout)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -64,6 +76,9 @@ func connect(ctx context.Context, address *Address, opts *Options) (*clients, er
 		c.s3 = s3.NewFromConfig(cfg, func(o *s3.Options) {
 			o.BaseEndpoint = endpoint(address.S3Endpoint)
 			o.UsePathStyle = address.S3Endpoint != ""
+			if large.HTTPClient != nil {
+				o.HTTPClient = large.HTTPClient
+			}
 			o.DisableLogOutputChecksumValidationSkipped = true
 		})
 	}
@@ -77,18 +92,23 @@ func endpoint(s string) *string {
 	return aws.String(s)
 }
 
-func configuration(ctx context.Context, address Address, opts *Options) (aws.Config, error) {
-	if opts.Config != nil {
-		return opts.Config.Copy(), nil
-	}
+// Configuration is the AWS configuration that the store at address is opened with
+// by default: what the environment and the profile say, and connections that suit
+// many requests at once. Stand-ins on this machine take any credentials.
+func Configuration(ctx context.Context, address Address) (aws.Config, error) {
+	return configured(ctx, address, tryTimeout)
+}
+
+func configured(ctx context.Context, address Address, timeout time.Duration) (aws.Config, error) {
 	load := []func(*config.LoadOptions) error{
-		config.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(tryTimeout)),
+		config.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(timeout).WithTransportOptions(func(t *http.Transport) {
+			t.MaxIdleConns, t.MaxIdleConnsPerHost = connections, connections
+		})),
 	}
 	if address.Region != "" {
 		load = append(load, config.WithRegion(address.Region))
 	}
 	if address.local() && os.Getenv("AWS_ACCESS_KEY_ID") == "" {
-		// A stand-in on this machine takes any; asking the cloud for some takes long.
 		load = append(load, config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("local", "local", "")))
 		if address.Region == "" && os.Getenv("AWS_REGION") == "" {
 			load = append(load, config.WithRegion("us-east-1"))
@@ -98,7 +118,28 @@ func configuration(ctx context.Context, address Address, opts *Options) (aws.Con
 	if err != nil {
 		return cfg, &annals.Error{Code: annals.CodeInvalid, Message: "the AWS configuration can't be read", Err: err, Hint: "check the AWS profile and the AWS_… variables"}
 	}
+	cfg.HTTPClient = wholeBodies{cfg.HTTPClient}
 	return cfg, nil
+}
+
+// wholeBodies gives each request a body that nobody closes early. The SDK closes
+// its own when the reply begins; net/http may still look for more of it then,
+// takes that for an error, and the rest of the reply is lost to a retry: of large
+// replies one in some hundred, next to a fast server (aws-sdk-go-v2#2935).
+type wholeBodies struct{ aws.HTTPClient }
+
+// Do implements aws.HTTPClient.
+func (c wholeBodies) Do(r *http.Request) (*http.Response, error) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return c.HTTPClient.Do(r)
+	}
+	body, err := io.ReadAll(r.Body)
+	if err = errors.Join(err, r.Body.Close()); err != nil {
+		return nil, err
+	}
+	r = r.Clone(r.Context())
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return c.HTTPClient.Do(r)
 }
 
 // retryer is the SDK's own, with what the SDK does not send again and without

@@ -2,6 +2,7 @@ package dynamo
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"maps"
 	"net"
@@ -117,6 +118,11 @@ func operation(ctx context.Context, name string) context.Context {
 	return context.WithValue(ctx, operationKey{}, name)
 }
 
+// renamed names a part of an operation that is counted apart from it.
+func renamed(ctx context.Context, name string) context.Context {
+	return context.WithValue(ctx, operationKey{}, name)
+}
+
 func (c *calls) count(ctx context.Context, cost Cost) {
 	name, _ := ctx.Value(operationKey{}).(string)
 	c.ledger.add(name, cost)
@@ -156,10 +162,11 @@ func unclear(err error) bool {
 	var dial *net.OpError
 	var api smithy.APIError
 	var reply *smithyhttp.ResponseError
+	var certificate *tls.CertificateVerificationError
 	switch {
 	case err == nil:
 		return false
-	case errors.As(err, &dial) && dial.Op == "dial":
+	case errors.As(err, &dial) && dial.Op == "dial", errors.As(err, &certificate):
 		return false
 	case errors.As(err, &reply):
 		return reply.HTTPStatusCode() >= 500 || reply.HTTPStatusCode() < 400

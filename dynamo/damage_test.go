@@ -151,7 +151,7 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 
 func noise(id string, n int) annals.Event {
 	e := annals.Event{ID: id, Type: "T", ContentType: "application/octet-stream", Data: make([]byte, n)}
-	x := uint32(1)
+	x := uint32(n)*2654435761 + 1
 	for i := range e.Data {
 		x = x*1664525 + 1013904223
 		e.Data[i] = byte(x >> 24)

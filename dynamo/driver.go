@@ -26,7 +26,7 @@ type Options struct {
 	// Poll is how often a reader who waits looks for new pages of the log; 250 ms
 	// by default. Nobody looks while nobody waits.
 	Poll time.Duration
-	// Clock stamps markers and leases; time.Now by default.
+	// Clock stamps markers and the places of workers; the machine's by default.
 	Clock func() time.Time
 	// Random makes the ids by which a writer knows its own commits and pages.
 	Random func() uint64

@@ -28,19 +28,27 @@ var (
 
 // failed words an error of a request for whoever can act on it: what was asked
 // of which resource, and what to do.
-func (c *calls) failed(action, resource string, err error) error {
-	if ctx := contextErr(err); ctx != nil {
-		return ctx
+func (c *calls) failed(ctx context.Context, action, resource string, err error) error {
+	if ended := ctx.Err(); ended != nil {
+		return fmt.Errorf("%w (%v)", ended, err)
 	}
 	service := "dynamodb"
 	if resource == c.address.Bucket && resource != "" {
 		service = "s3"
+		if name, known := permissions[action]; known {
+			action = name
+		}
 	}
 	e := &annals.Error{
 		Code: annals.CodeUnavailable, Err: err,
 		Message: fmt.Sprintf("%s:%s on %s failed", service, action, resource),
 	}
 	var api smithy.APIError
+	if strings.Contains(err.Error(), "get credentials") {
+		e.Code = annals.CodeForbidden
+		e.Hint = noCredentials
+		return e
+	}
 	if !errors.As(err, &api) {
 		e.Hint = "check the network, the region and the endpoint, and try again"
 		return e
@@ -51,10 +59,10 @@ func (c *calls) failed(action, resource string, err error) error {
 	case is(denied):
 		e.Code = annals.CodeForbidden
 		e.Message = fmt.Sprintf("%s:%s on %s is not allowed", service, action, resource)
-		e.Hint = fmt.Sprintf("allow %s:%s on %s to the identity that runs this", service, action, c.arn(service, resource))
+		e.Hint = fmt.Sprintf("allow %s:%s on %s to the identity that runs this", service, action, c.arn(service, action, resource))
 	case is(strangers):
 		e.Code = annals.CodeForbidden
-		e.Hint = "check the AWS credentials of this process: aws sts get-caller-identity shows them"
+		e.Hint = noCredentials
 	case is(skewed):
 		e.Hint = "AWS refuses requests of a clock that is minutes off: set this machine's clock, and check the secret key"
 	case is(absent):
@@ -69,10 +77,27 @@ func (c *calls) failed(action, resource string, err error) error {
 		e.Code = annals.CodeInvalid
 		e.Message = fmt.Sprintf("%s has other keys than a table of this version of Annals", resource)
 		e.Hint = "give the store another name, or move the table away"
-	case api.ErrorFault() == smithy.FaultClient && !throttled(err):
+	case refused(err, api) && !throttled(err):
 		e.Code = annals.CodeInternal
 	}
 	return e
+}
+
+const noCredentials = "check the AWS credentials of this process: aws sts get-caller-identity shows them"
+
+// permissions are the names that policies have for actions, where they differ.
+var permissions = map[string]string{
+	"CopyObject": "PutObject", "HeadBucket": "ListBucket", "PutPublicAccessBlock": "PutBucketPublicAccessBlock",
+}
+
+// refused reports whether the same request will fail again. The SDK does not say
+// of every code whose fault it is.
+func refused(err error, api smithy.APIError) bool {
+	var reply *smithyhttp.ResponseError
+	if errors.As(err, &reply) {
+		return reply.HTTPStatusCode() >= 400 && reply.HTTPStatusCode() < 500
+	}
+	return api.ErrorFault() == smithy.FaultClient
 }
 
 // elsewhere reports S3's redirect to a bucket's own region, which has no code
@@ -89,15 +114,6 @@ func throttled(err error) bool {
 
 // retryCodes are what the SDK itself does not send again.
 var retryCodes = retry.RetryableErrorCode{Codes: map[string]struct{}{"TransactionConflictException": {}}}
-
-func contextErr(err error) error {
-	for _, of := range []error{context.Canceled, context.DeadlineExceeded} {
-		if errors.Is(err, of) {
-			return fmt.Errorf("%w (%v)", of, err)
-		}
-	}
-	return nil
-}
 
 // unknown is an append whose outcome can't be told.
 func unknown(stream string, err error) error {

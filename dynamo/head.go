@@ -10,8 +10,12 @@ import (
 // window is over how many of its last events a stream's ids are known.
 const window = 1000
 
-// maxCachedIDs bounds what all heads hold together: some 50 bytes each.
-const maxCachedIDs = 500_000
+// maxCachedIDs bounds what all heads hold together, some 50 bytes for an id; a
+// head by itself counts as headIDs of them.
+const (
+	maxCachedIDs = 500_000
+	headIDs      = 10
+)
 
 // A head is what this process believes of the end of a stream. It may be wrong:
 // then a put finds its key taken.
@@ -75,8 +79,8 @@ func (h *heads) give(at *head) {
 		at.prune()
 	}
 	h.mu.Lock()
-	h.ids += len(at.ids) + 1 - at.cached
-	at.cached = len(at.ids) + 1
+	h.ids += len(at.ids) + headIDs - at.cached
+	at.cached = len(at.ids) + headIDs
 	h.mu.Unlock()
 	at.turn <- struct{}{}
 	h.leave(at)
@@ -119,12 +123,16 @@ func (at *head) extend(first int64, hashes []uint64) {
 	at.version = first + int64(len(hashes)) - 1
 }
 
-// load reads the end of the stream: all ids of the window, newest commit first.
+// loadHead reads the end of the stream, newest commit first: back to what the
+// head knows, or all ids of the window.
 func (c *calls) loadHead(ctx context.Context, at *head) error {
-	at.forget()
-	at.ids = map[uint64]int64{}
-	version := int64(0)
-	for i, err := range c.query(ctx, c.eventsTable(), span{pk: at.stream, from: 1, to: math.MaxInt64, backward: true, few: window}) {
+	if !at.known || at.ids == nil {
+		at.forget()
+		at.ids = map[uint64]int64{}
+	}
+	known := at.version
+	version := known
+	for i, err := range c.query(ctx, c.eventsTable(), span{pk: at.stream, from: known + 1, to: math.MaxInt64, backward: true, few: window}) {
 		if err != nil {
 			return err
 		}
@@ -138,7 +146,7 @@ func (c *calls) loadHead(ctx context.Context, at *head) error {
 			return err
 		}
 		for k, hash := range hashes {
-			if _, newer := at.ids[hash]; !newer {
+			if at.ids[hash] <= known { // not one that is newer
 				at.ids[hash] = s.first + int64(k)
 			}
 		}
@@ -147,25 +155,6 @@ func (c *calls) loadHead(ctx context.Context, at *head) error {
 		}
 	}
 	at.version, at.known = version, true
-	return nil
-}
-
-// refreshHead reads what came behind a head that is known.
-func (c *calls) refreshHead(ctx context.Context, at *head) error {
-	for i, err := range c.query(ctx, c.eventsTable(), span{pk: at.stream, from: at.version + 1, to: math.MaxInt64}) {
-		if err != nil {
-			return err
-		}
-		s, err := newStored(i)
-		if err != nil {
-			return err
-		}
-		hashes, err := c.idHashes(ctx, &s)
-		if err != nil {
-			return err
-		}
-		at.extend(s.first, hashes)
-	}
 	return nil
 }
 

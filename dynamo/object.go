@@ -33,14 +33,14 @@ func (c *calls) putObject(ctx context.Context, key string, body []byte) error {
 		Bucket: &c.address.Bucket, Key: &key, Body: bytes.NewReader(body), ContentLength: aws.Int64(int64(len(body))),
 	})
 	c.count(ctx, Cost{Puts: max(tally.n, 1)})
-	return c.failedIf("PutObject", err)
+	return c.failedIf(ctx, "PutObject", err)
 }
 
-func (c *calls) failedIf(action string, err error) error {
+func (c *calls) failedIf(ctx context.Context, action string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return c.failed(action, c.address.Bucket, err)
+	return c.failed(ctx, action, c.address.Bucket, err)
 }
 
 // errNoObject says that an object is not there.
@@ -54,21 +54,39 @@ func (c *calls) getObject(ctx context.Context, key, hash string) ([]byte, error)
 			Hint: "give the store's address its bucket=…",
 		}
 	}
-	tally := &tries{}
-	out, err := c.s3.GetObject(context.WithValue(ctx, triesKey{}, tally), &s3.GetObjectInput{Bucket: &c.address.Bucket, Key: &key})
-	c.count(ctx, Cost{Gets: max(tally.n, 1)})
+	var body []byte
+	var err error
+	// The SDK sends a request again, but not one whose reply broke off.
+	for try := 1; ; try++ {
+		if body, err = c.fetch(ctx, key); err == nil || !errors.Is(err, errBrokenOff) || try == maxTries {
+			break
+		}
+	}
 	if isMissing(err) {
 		return nil, fmt.Errorf("%w: s3://%s/%s", errNoObject, c.address.Bucket, key)
 	}
 	if err != nil {
-		return nil, c.failedIf("GetObject", err)
-	}
-	body, err := io.ReadAll(out.Body)
-	if err = errors.Join(err, out.Body.Close()); err != nil {
-		return nil, c.failedIf("GetObject", err)
+		return nil, c.failedIf(ctx, "GetObject", err)
 	}
 	if got := hashOf(body); got != hash {
 		return nil, damaged(fmt.Sprintf("s3://%s/%s", c.address.Bucket, key), fmt.Errorf("its SHA-256 is %s and must be %s", got, hash))
+	}
+	return body, nil
+}
+
+// errBrokenOff says that the body of a reply did not come whole.
+var errBrokenOff = errors.New("the reply broke off")
+
+func (c *calls) fetch(ctx context.Context, key string) ([]byte, error) {
+	tally := &tries{}
+	out, err := c.s3.GetObject(context.WithValue(ctx, triesKey{}, tally), &s3.GetObjectInput{Bucket: &c.address.Bucket, Key: &key})
+	c.count(ctx, Cost{Gets: max(tally.n, 1)})
+	if err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(out.Body)
+	if err = errors.Join(err, out.Body.Close()); err != nil {
+		return nil, fmt.Errorf("%w: %w", errBrokenOff, err)
 	}
 	return body, nil
 }
@@ -100,34 +118,36 @@ func (c *calls) promote(ctx context.Context, hash string) error {
 		_, err = c.getObject(ctx, key, hash)
 		return err
 	}
-	return c.failedIf("CopyObject", err)
+	return c.failedIf(ctx, "CopyObject", err)
 }
 
-// commitBody is the text of a commit whose body is in the bucket. A body that is
-// still pending is promoted, as its commit exists.
-func (c *calls) commitBody(ctx context.Context, name, hash string) ([]byte, error) {
+// commitBody is the text of a commit whose body is in the bucket; pending says
+// that it still lies where the lifecycle rule sweeps.
+func (c *calls) commitBody(ctx context.Context, name, hash string) (text []byte, pending bool, err error) {
 	key := c.key(bodiesPrefix, hash)
 	body, err := c.getObject(ctx, key, hash)
 	if errors.Is(err, errNoObject) {
+		pending = true
 		body, err = c.getObject(ctx, c.key(pendingPrefix, hash), hash)
-		if err == nil {
-			err = c.promote(ctx, hash)
-		}
 	}
 	if errors.Is(err, errNoObject) {
-		return nil, &annals.Error{
+		// It may have been promoted and swept in between.
+		pending = false
+		body, err = c.getObject(ctx, key, hash)
+	}
+	if errors.Is(err, errNoObject) {
+		return nil, false, &annals.Error{
 			Code: annals.CodeDamaged, Message: fmt.Sprintf("the body of %s, s3://%s/%s, is missing", name, c.address.Bucket, key),
 			Hint: "restore that object, from an older version of it if the bucket keeps them",
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading the body of %s: %w", name, err)
+		return nil, false, fmt.Errorf("reading the body of %s: %w", name, err)
 	}
-	text, err := unpack(body)
-	if err != nil {
-		return nil, damaged(name, err)
+	if text, err = unpack(body); err != nil {
+		return nil, false, damaged(name, err)
 	}
-	return text, nil
+	return text, pending, nil
 }
 
 // dropObject removes an object that nothing refers to; the next best thing is

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/eb901187/annals"
@@ -27,6 +28,8 @@ const (
 	attrID    = "id"    // of a page: 8 random bytes of the sequencer that wrote it
 	attrKey3  = "s3"    // of a page or a run: the object that holds it
 	attrHash  = "hash"  // of the object
+	attrSince = "since" // of a run: the oldest time of its events, Unix seconds
+	attrNew   = "new"   // of a run: the newest time of its events, Unix seconds
 	attrUntil = "until" // TTL of what is not needed any more: Unix seconds
 )
 
@@ -34,17 +37,20 @@ const (
 type sizes struct {
 	// A run is closed when it has reached one of these, so that a reader who joins
 	// reads little more than this from unsealed pages.
-	runPages, runEvents, runBytes int64 // bytes as stored
+	runPages, runEvents, runBytes int64 // bytes as stored, or an eighth of the lines'
 	// What a sequencer puts into one page: more only if one commit has more.
 	pageEvents, pageBytes int // bytes of lines
 	// Up to how many write units a commit, and a page, stay in their items. In the
 	// bucket a commit costs a PUT, a COPY and one unit, as much as 17 units; a page
 	// costs a PUT and one unit, as much as 9.
 	commitUnits, pageUnits int
+	// How many requests run at once where many don't depend on each other.
+	atOnce int
 }
 
 var usualSizes = sizes{
 	runPages: 128, runEvents: 8192, runBytes: 1 << 20, pageEvents: 1000, pageBytes: 1 << 20, commitUnits: 17, pageUnits: 9,
+	atOnce: 16,
 }
 
 // A page is a part of the log that is not sealed.
@@ -152,10 +158,25 @@ func (p *page) markerItem(now time.Time) item {
 // A run is a closed part of the log: its index is written, and with a bucket its
 // events are in one object.
 type run struct {
-	first, last  int64
-	object, hash string // empty where the pages still hold the events
+	first, last    int64
+	oldest, newest int64  // times of its events, Unix seconds
+	object, hash   string // empty where the pages still hold the events
+}
+
+// times sets the range of times from the run's events.
+func (r *run) times(events []annals.Event) {
+	r.oldest, r.newest = math.MaxInt64, math.MinInt64
+	for i := range events {
+		t := events[i].Time.Unix()
+		r.oldest, r.newest = min(r.oldest, t), max(r.newest, t)
+	}
+}
+
+// within reports whether events of the run may have times of the query.
+func (r *run) within(q *annals.Query) bool {
+	return (q.Since.IsZero() || r.newest >= q.Since.Unix()) && (q.Before.IsZero() || r.oldest <= q.Before.Unix())
 }
 
 func newRun(i item) run {
-	return run{first: i.number(attrAt), last: i.number(attrLast), object: i.text(attrKey3), hash: i.text(attrHash)}
+	return run{first: i.number(attrAt), last: i.number(attrLast), oldest: i.number(attrSince), newest: i.number(attrNew), object: i.text(attrKey3), hash: i.text(attrHash)}
 }

@@ -49,10 +49,14 @@ func appender(task string) error {
 	if err != nil {
 		return err
 	}
+	versions := map[string]int64{}
 	for i := range eachProcess {
 		stream := fmt.Sprint("shared-", i%sharedStreams)
 		e := storetest.Event(fmt.Sprint(name, "-", i), "T", fmt.Sprint(i))
 		expected := annals.Any
+		if i%2 == 1 {
+			expected = versions[stream]
+		}
 		for {
 			commit, err := store.Append(context.Background(), stream, expected, e)
 			var conflict *annals.ConflictError
@@ -64,9 +68,7 @@ func appender(task string) error {
 				return err
 			}
 			fmt.Printf("%s@%d=%s\n", stream, commit.Version, e.ID)
-			if i%2 == 0 {
-				expected = commit.Version
-			}
+			versions[stream] = commit.Version
 			break
 		}
 	}

@@ -120,7 +120,7 @@ func (s *search) matching(events []annals.Event, yield func(*annals.Event, error
 
 // plan decides how the sealed runs are chosen.
 func (s *search) plan(now snapshot) {
-	s.runs = between(now.runs, s.q.After+1, s.q.Until)
+	s.runs = slices.DeleteFunc(slices.Clone(between(now.runs, s.q.After+1, s.q.Until)), func(r run) bool { return !r.within(&s.q) })
 	keys, name := s.indexKeys()
 	if len(s.runs) <= 1 || len(keys) > maxIndexKeys {
 		keys, name = nil, ""
@@ -207,13 +207,7 @@ func (s *search) choose(ctx context.Context, runs []run) ([]run, error) {
 			hit[p.run] = hit[p.run] || p.places == nil || slices.ContainsFunc(p.places, func(at int64) bool { return at > s.q.After && at <= s.q.Until })
 		}
 	}
-	var chosen []run
-	for _, r := range runs {
-		if hit[r.first] {
-			chosen = append(chosen, r)
-		}
-	}
-	return chosen, nil
+	return slices.DeleteFunc(slices.Clone(runs), func(r run) bool { return !hit[r.first] }), nil
 }
 
 func (s *search) read(ctx context.Context, runs []run, yield func(*annals.Event, error) bool) bool {

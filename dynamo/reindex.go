@@ -9,12 +9,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/cespare/xxhash/v2"
 )
 
-// Reindex writes the postings of every sealed run again, and sequences every
-// commit of the events table that the log does not hold: all of them where the
-// log is empty, in the order of their times as far as their streams allow. It
-// reads the log and the whole table. progress, if it is not nil, is told
+// Reindex sequences every commit of the events table that the log does not hold:
+// all of them where the log is empty, in the order of their times as far as their
+// streams allow. Then it writes the postings of sealed runs that are missing or
+// wrong. It reads both tables and the log. progress, if it is not nil, is told
 // how many commits were looked at. It returns how many commits it sequenced.
 func (d *Driver) Reindex(ctx context.Context, progress func(int64)) (int64, error) {
 	ctx, done, err := d.begin(ctx, "reindex")
@@ -22,24 +23,40 @@ func (d *Driver) Reindex(ctx context.Context, progress func(int64)) (int64, erro
 		return 0, err
 	}
 	defer done()
-	if err := d.rewriteIndex(ctx); err != nil {
-		return 0, d.ended(err)
-	}
 	n, err := d.calls.reindex(ctx, newSequencer(d.calls), progress)
+	if err == nil {
+		err = d.mendIndex(ctx)
+	}
 	return n, d.ended(err)
 }
 
-func (d *Driver) rewriteIndex(ctx context.Context) error {
+// mendIndex compares the postings there are with those that the runs make.
+func (d *Driver) mendIndex(ctx context.Context) error {
 	log, err := d.view.refresh(ctx)
 	if err != nil {
 		return err
 	}
+	there := map[uint64]uint64{} // hashes of postings by those of their names
+	for i, err := range d.calls.scan(ctx, d.calls.logTable(), false) {
+		if err != nil {
+			return err
+		}
+		if isPosting(i) {
+			there[xxhash.Sum64String(postingName(i.text(attrKey), i.number(attrAt)))] = itemSum(i)
+		}
+	}
 	for _, r := range log.runs {
 		events, err := d.calls.runEvents(ctx, r)
-		if err == nil {
-			err = d.calls.writeIndex(ctx, r, events)
-		}
 		if err != nil {
+			return err
+		}
+		var items []item
+		for _, p := range indexRun(r, events) {
+			if i := p.item(); there[xxhash.Sum64String(postingName(p.key, p.run))] != itemSum(i) {
+				items = append(items, i)
+			}
+		}
+		if err := d.calls.write(ctx, d.calls.logTable(), items); err != nil {
 			return err
 		}
 	}
@@ -78,10 +95,32 @@ func (c *calls) reindex(ctx context.Context, seq *Sequencer, progress func(int64
 
 // missing scans the events table. A scan gives the items of one stream together
 // and in order.
-func (c *calls) missing(ctx context.Context, seq *Sequencer, progress func(int64)) ([]missing, error) {
-	var found []missing
+func (c *calls) missing(ctx context.Context, seq *Sequencer, progress func(int64)) (found []missing, err error) {
+	const part = 1000
+	var commits []stored
 	var last missing
-	next, n := int64(0), int64(0)
+	n := int64(0)
+	look := func() error {
+		n += int64(len(commits))
+		if progress != nil {
+			progress(n)
+		}
+		if err := seq.lookUpAll(ctx, commits); err != nil {
+			return err
+		}
+		for i := range commits {
+			s := &commits[i]
+			m := missing{s.stream, s.first, s.time}
+			if m.stream == last.stream && m.time.Before(last.time) {
+				m.time = last.time // a clock that went back must not put a commit before those it follows
+			}
+			if last = m; s.first >= seq.next[s.stream] {
+				found = append(found, m)
+			}
+		}
+		commits = commits[:0]
+		return seq.bound(ctx)
+	}
 	for i, err := range c.scan(ctx, c.eventsTable(), false) {
 		if err != nil {
 			return nil, err
@@ -90,23 +129,14 @@ func (c *calls) missing(ctx context.Context, seq *Sequencer, progress func(int64
 		if err != nil {
 			return nil, err
 		}
-		if n++; progress != nil {
-			progress(n)
-		}
-		m := missing{s.stream, s.first, s.time}
-		if m.stream != last.stream {
-			if next, err = seq.lookUp(ctx, s.stream); err != nil {
+		s.item = nil // only its key is needed
+		if commits = append(commits, s); len(commits) == part {
+			if err := look(); err != nil {
 				return nil, err
 			}
-		} else if m.time.Before(last.time) {
-			m.time = last.time // a clock that went back must not put a commit before those it follows
-		}
-		last = m
-		if s.first >= next {
-			found = append(found, m)
 		}
 	}
-	return found, nil
+	return found, look()
 }
 
 // getBatch is how many items one BatchGetItem gives.
@@ -137,7 +167,7 @@ func (c *calls) getMany(ctx context.Context, wanted []missing) ([]map[string]typ
 		})
 		if err != nil {
 			c.count(ctx, tally.once(0, 0))
-			return nil, c.failed("BatchGetItem", t.name, err)
+			return nil, c.failed(ctx, "BatchGetItem", t.name, err)
 		}
 		used := 0.0
 		for i := range out.ConsumedCapacity {

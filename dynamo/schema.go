@@ -50,10 +50,13 @@ func (a Address) Plan() []Part {
 
 // Init makes the tables and the bucket of a store, and completes what is missing
 // of them. It changes no events, so that it may run at any time and again. It
-// tells done of each part.
+// tells done, if it is not nil, of each part.
 func Init(ctx context.Context, address Address, opts *Options, done func(Part)) error {
 	if opts == nil {
 		opts = &Options{}
+	}
+	if done == nil {
+		done = func(Part) {}
 	}
 	clients, err := connect(ctx, &address, opts)
 	if err != nil {
@@ -114,15 +117,16 @@ func (m *maker) table(ctx context.Context, t table, stream bool) (made bool, err
 	_, err = m.clients.db.CreateTable(ctx, in)
 	var there *types.ResourceInUseException
 	if err != nil && !errors.As(err, &there) {
-		return false, m.calls.failed("CreateTable", t.name, err)
+		return false, m.calls.failed(ctx, "CreateTable", t.name, err)
 	}
 	made = err == nil
 	for range 300 {
 		out, err := m.clients.db.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &t.name})
-		if err != nil {
-			return false, m.calls.failed("DescribeTable", t.name, err)
+		var notYet *types.ResourceNotFoundException
+		if err != nil && !(made && errors.As(err, &notYet)) {
+			return false, m.calls.failed(ctx, "DescribeTable", t.name, err)
 		}
-		if out.Table.TableStatus == types.TableStatusActive {
+		if err == nil && out.Table.TableStatus == types.TableStatusActive {
 			return made, m.check(ctx, t, out.Table, stream)
 		}
 		if err := m.calls.pause(ctx, time.Second); err != nil {
@@ -141,11 +145,17 @@ func (m *maker) check(ctx context.Context, t table, is *types.TableDescription, 
 	if len(keys) != 2 || keys[t.pk] != types.KeyTypeHash || keys[t.sk] != types.KeyTypeRange {
 		return &annals.Error{Code: annals.CodeInvalid, Message: "the table " + t.name + " is there with other keys than a store's", Hint: "give the store another name"}
 	}
+	if !aws.ToBool(is.DeletionProtectionEnabled) {
+		_, err := m.clients.db.UpdateTable(ctx, &dynamodb.UpdateTableInput{TableName: &t.name, DeletionProtectionEnabled: aws.Bool(true)})
+		if err := m.offered(ctx, "UpdateTable", t.name, err); err != nil && !errors.Is(err, errNotOffered) {
+			return err
+		}
+	}
 	if spec := is.StreamSpecification; stream && (spec == nil || !aws.ToBool(spec.StreamEnabled)) {
 		_, err := m.clients.db.UpdateTable(ctx, &dynamodb.UpdateTableInput{
 			TableName: &t.name, StreamSpecification: &types.StreamSpecification{StreamEnabled: aws.Bool(true), StreamViewType: types.StreamViewTypeNewImage},
 		})
-		return m.offered("UpdateTable", t.name, err)
+		return m.offered(ctx, "UpdateTable", t.name, err)
 	} else if stream && spec.StreamViewType != types.StreamViewTypeNewImage && spec.StreamViewType != types.StreamViewTypeNewAndOldImages {
 		return &annals.Error{Code: annals.CodeInvalid, Message: "the stream of the table " + t.name + " holds no new images", Hint: "switch that stream off, and run annals init again"}
 	}
@@ -156,7 +166,7 @@ func (m *maker) check(ctx context.Context, t table, is *types.TableDescription, 
 var errNotOffered = errors.New("dynamo: not offered")
 
 // offered words an error; that a stand-in does not know a request is none.
-func (m *maker) offered(action, resource string, err error) error {
+func (m *maker) offered(ctx context.Context, action, resource string, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -173,7 +183,7 @@ func (m *maker) offered(action, resource string, err error) error {
 			}
 		}
 	}
-	return m.calls.failed(action, resource, err)
+	return m.calls.failed(ctx, action, resource, err)
 }
 
 // recovery switches point-in-time recovery on, which a table that was just made
@@ -186,7 +196,7 @@ func (m *maker) recovery(ctx context.Context, t table) (bool, error) {
 		_, err := m.clients.db.UpdateContinuousBackups(ctx, in)
 		var soon *types.ContinuousBackupsUnavailableException
 		if !errors.As(err, &soon) || try >= 60 {
-			return true, m.offered("UpdateContinuousBackups", t.name, err)
+			return true, m.offered(ctx, "UpdateContinuousBackups", t.name, err)
 		}
 		if err := m.calls.pause(ctx, time.Second); err != nil {
 			return false, err
@@ -198,7 +208,7 @@ func (m *maker) timeToLive(ctx context.Context) (bool, error) {
 	t := m.calls.logTable()
 	out, err := m.clients.db.DescribeTimeToLive(ctx, &dynamodb.DescribeTimeToLiveInput{TableName: &t.name})
 	if err != nil {
-		return false, m.offered("DescribeTimeToLive", t.name, err)
+		return false, m.offered(ctx, "DescribeTimeToLive", t.name, err)
 	}
 	if d := out.TimeToLiveDescription; d != nil && (d.TimeToLiveStatus == types.TimeToLiveStatusEnabled || d.TimeToLiveStatus == types.TimeToLiveStatusEnabling) {
 		return false, nil
@@ -206,7 +216,7 @@ func (m *maker) timeToLive(ctx context.Context) (bool, error) {
 	_, err = m.clients.db.UpdateTimeToLive(ctx, &dynamodb.UpdateTimeToLiveInput{
 		TableName: &t.name, TimeToLiveSpecification: &types.TimeToLiveSpecification{AttributeName: aws.String(attrUntil), Enabled: aws.Bool(true)},
 	})
-	return true, m.offered("UpdateTimeToLive", t.name, err)
+	return true, m.offered(ctx, "UpdateTimeToLive", t.name, err)
 }
 
 func (m *maker) bucket(ctx context.Context) (made bool, err error) {
@@ -220,10 +230,10 @@ func (m *maker) bucket(ctx context.Context) (made bool, err error) {
 		return false, nil
 	}
 	if !isMissing(err) {
-		return false, m.calls.failed("HeadBucket", a.Bucket, err)
+		return false, m.calls.failed(ctx, "HeadBucket", a.Bucket, err)
 	}
 	_, err = m.clients.s3.CreateBucket(ctx, in)
-	return true, m.offered("CreateBucket", a.Bucket, err)
+	return true, m.offered(ctx, "CreateBucket", a.Bucket, err)
 }
 
 func (m *maker) closeBucket(ctx context.Context) (bool, error) {
@@ -234,7 +244,7 @@ func (m *maker) closeBucket(ctx context.Context) (bool, error) {
 			BlockPublicAcls: yes, BlockPublicPolicy: yes, IgnorePublicAcls: yes, RestrictPublicBuckets: yes,
 		},
 	})
-	return true, m.offered("PutPublicAccessBlock", m.calls.address.Bucket, err)
+	return true, m.offered(ctx, "PutPublicAccessBlock", m.calls.address.Bucket, err)
 }
 
 // lifecycle adds the store's rule to those that the bucket has.
@@ -244,13 +254,15 @@ func (m *maker) lifecycle(ctx context.Context) (bool, error) {
 	there, err := m.clients.s3.GetBucketLifecycleConfiguration(ctx, &s3.GetBucketLifecycleConfigurationInput{Bucket: &a.Bucket})
 	var api smithy.APIError
 	if err != nil && !(errors.As(err, &api) && api.ErrorCode() == "NoSuchLifecycleConfiguration") {
-		return false, m.offered("GetLifecycleConfiguration", a.Bucket, err)
+		return false, m.offered(ctx, "GetLifecycleConfiguration", a.Bucket, err)
 	}
 	var rules []s3types.LifecycleRule
 	if there != nil {
 		rules = there.Rules
 	}
-	if slices.ContainsFunc(rules, func(r s3types.LifecycleRule) bool { return aws.ToString(r.ID) == id }) {
+	if slices.ContainsFunc(rules, func(r s3types.LifecycleRule) bool {
+		return aws.ToString(r.ID) == id && r.Status == s3types.ExpirationStatusEnabled
+	}) {
 		return false, nil
 	}
 	_, err = m.clients.s3.PutBucketLifecycleConfiguration(ctx, &s3.PutBucketLifecycleConfigurationInput{
@@ -259,10 +271,11 @@ func (m *maker) lifecycle(ctx context.Context) (bool, error) {
 			ID: &id, Status: s3types.ExpirationStatusEnabled,
 			Filter:                         &s3types.LifecycleRuleFilter{Prefix: aws.String(a.Name + "/" + pendingPrefix)},
 			Expiration:                     &s3types.LifecycleExpiration{Days: aws.Int32(pendingDays)},
+			NoncurrentVersionExpiration:    &s3types.NoncurrentVersionExpiration{NoncurrentDays: aws.Int32(1)},
 			AbortIncompleteMultipartUpload: &s3types.AbortIncompleteMultipartUpload{DaysAfterInitiation: aws.Int32(7)},
 		})},
 	})
-	return true, m.offered("PutLifecycleConfiguration", a.Bucket, err)
+	return true, m.offered(ctx, "PutLifecycleConfiguration", a.Bucket, err)
 }
 
 // mark says last what the tables are, so that a store that is half made does not

@@ -20,7 +20,7 @@ func (s *Sequencer) sealClosed(ctx context.Context) error {
 		if n == len(pages) {
 			return nil
 		}
-		if err := s.calls.seal(operation(ctx, "seal"), pages[:n]); err != nil {
+		if err := s.calls.seal(renamed(ctx, "seal"), pages[:n]); err != nil {
 			return fmt.Errorf("sealing the run at position %d: %w", pages[0].first, err)
 		}
 		if err := s.view.readRuns(ctx); err != nil {
@@ -41,7 +41,11 @@ func (c *calls) seal(ctx context.Context, pages []page) error {
 		text = append(text, pages[i].text...)
 		events = append(events, pages[i].events...)
 	}
-	i := item{attrKey: textValue(keyRun), attrAt: numberValue(r.first), attrLast: numberValue(r.last)}
+	r.times(events)
+	i := item{
+		attrKey: textValue(keyRun), attrAt: numberValue(r.first), attrLast: numberValue(r.last),
+		attrSince: numberValue(r.oldest), attrNew: numberValue(r.newest),
+	}
 	if c.s3 != nil {
 		packed := pack(text)
 		r.hash = hashOf(packed)

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -62,27 +64,79 @@ func (s *Sequencer) Sequence(ctx context.Context, items []map[string]types.Attri
 }
 
 func (s *Sequencer) sequence(ctx context.Context, items []map[string]types.AttributeValue) error {
+	if err := s.bound(ctx); err != nil {
+		return err
+	}
 	if err := s.look(ctx); err != nil {
 		return err
 	}
 	s.writing = page{}
-	for _, i := range items {
-		commit, err := newStored(i)
-		if err != nil {
-			return err
-		}
-		if err := s.take(ctx, &commit); err != nil {
+	commits, err := s.commits(ctx, items)
+	if err != nil {
+		return err
+	}
+	if err := s.lookUpAll(ctx, commits); err != nil {
+		return err
+	}
+	for i := range commits {
+		if err := s.take(ctx, &commits[i], 0); err != nil {
 			return err
 		}
 	}
 	return s.flush(ctx)
 }
 
+// commits reads items. One that is no commit stops the log, until someone has
+// taken it from the table: its record stays in the stream for a day.
+func (s *Sequencer) commits(ctx context.Context, items []map[string]types.AttributeValue) ([]stored, error) {
+	commits := make([]stored, 0, len(items))
+	for _, i := range items {
+		commit, err := newStored(i)
+		if err == nil {
+			commits = append(commits, commit)
+			continue
+		}
+		t := s.calls.eventsTable()
+		there, gone := s.calls.get(ctx, t, item(i).text(t.pk), item(i).number(t.sk))
+		if gone != nil || there != nil {
+			return nil, errors.Join(err, gone)
+		}
+		s.calls.logger.Warn("a record of what was no commit is left out, as its item is gone", "error", err)
+	}
+	return commits, nil
+}
+
+// lookUpAll learns the next versions of all streams of commits at once, as one
+// after the other would hold up a store with many streams.
+func (s *Sequencer) lookUpAll(ctx context.Context, commits []stored) error {
+	var streams []string
+	seen := map[string]bool{}
+	for i := range commits {
+		name := commits[i].stream
+		if _, known := s.next[name]; !known && !seen[name] {
+			seen[name] = true
+			streams = append(streams, name)
+		}
+	}
+	next := make([]int64, len(streams))
+	err := s.calls.each(len(streams), func(i int) (err error) {
+		next[i], err = s.lookUp(ctx, streams[i])
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for i, name := range streams {
+		s.next[name] = next[i]
+	}
+	return nil
+}
+
 // look reads what others wrote to the log, at the start, after an error and when
 // the last look is old.
 func (s *Sequencer) look(ctx context.Context) error {
 	now := s.calls.clock()
-	if age := now.Sub(s.read); age >= 0 && age < tailLife && len(s.next) <= maxNext {
+	if age := now.Sub(s.read); age >= 0 && age < tailLife {
 		return nil
 	}
 	first := s.view.now.end() == 0
@@ -107,6 +161,15 @@ func (s *Sequencer) look(ctx context.Context) error {
 	return s.sealClosed(ctx)
 }
 
+// bound keeps next versions from filling the memory.
+func (s *Sequencer) bound(ctx context.Context) error {
+	if len(s.next) <= maxNext {
+		return nil
+	}
+	s.read = time.Time{}
+	return s.look(ctx)
+}
+
 // nextVersion is the version that the log expects next of a stream.
 func (s *Sequencer) nextVersion(ctx context.Context, stream string) (int64, error) {
 	next, err := s.lookUp(ctx, stream)
@@ -129,8 +192,13 @@ func (s *Sequencer) lookUp(ctx context.Context, stream string) (int64, error) {
 	return p.version + p.count, err
 }
 
-// take gathers a commit for the next page, and before it what it follows.
-func (s *Sequencer) take(ctx context.Context, commit *stored) error {
+// maxCauses bounds how far causes of causes are followed; who names causes in a
+// circle gets some order.
+const maxCauses = 8
+
+// take gathers a commit for the next page, and before it what it follows in its
+// stream and what it names as its causes. depth is how many effects wait for it.
+func (s *Sequencer) take(ctx context.Context, commit *stored, depth int) error {
 	next, err := s.nextVersion(ctx, commit.stream)
 	if err != nil {
 		return err
@@ -138,35 +206,85 @@ func (s *Sequencer) take(ctx context.Context, commit *stored) error {
 	if commit.first < next && !planted.noDuplicateDrop {
 		return nil
 	}
+	events, pending, err := s.calls.eventsOf(ctx, commit)
+	if err != nil {
+		return err
+	}
+	if pending {
+		// Who appended it stopped before this, or is about to do it.
+		if err := s.calls.promote(ctx, commit.body()); err != nil {
+			return err
+		}
+	}
+	if err := s.takeCauses(ctx, events, depth); err != nil {
+		return err
+	}
+	// A cause may have followed this very commit.
+	if next, err = s.nextVersion(ctx, commit.stream); err != nil || commit.first < next && !planted.noDuplicateDrop {
+		return err
+	}
 	if commit.first > next && !planted.noHeal {
 		// The stream keeps the order of one item only; what is missing is in the
 		// table, or it could not have been followed.
-		for before, err := range s.calls.commits(ctx, commit.stream, next, commit.first-1, false) {
-			if err == nil && before.first != next {
-				err = damaged("stream "+commit.stream, fmt.Errorf("no commit starts at version %d, and one at version %d follows", next, before.first))
-			}
-			if err == nil {
-				next = before.last() + 1
-				err = s.gather(ctx, &before)
-			}
-			if err != nil {
-				return err
-			}
+		if next, err = s.takeUpTo(ctx, commit.stream, next, commit.first-1, depth); err != nil {
+			return err
 		}
 		if next != commit.first {
 			return damaged("stream "+commit.stream, fmt.Errorf("no commit starts at version %d, and one at version %d follows", next, commit.first))
 		}
 	}
-	return s.gather(ctx, commit)
+	return s.gather(ctx, commit, events)
+}
+
+// takeUpTo takes the commits of a stream that hold versions from next to last, as
+// far as there are any, and returns the version that the log then expects.
+func (s *Sequencer) takeUpTo(ctx context.Context, stream string, next, last int64, depth int) (int64, error) {
+	for commit, err := range s.calls.commits(ctx, stream, next, last, false) {
+		if err == nil {
+			err = s.take(ctx, &commit, depth)
+		}
+		if err != nil {
+			return next, err
+		}
+	}
+	return s.nextVersion(ctx, stream)
+}
+
+// takeCauses takes the events that others name as their causes, so that a view
+// never meets an effect before its cause. A cause that is nowhere is left alone.
+func (s *Sequencer) takeCauses(ctx context.Context, events []annals.Event, depth int) error {
+	if depth >= maxCauses {
+		return nil
+	}
+	for i := range events {
+		stream, version, named := cause(&events[i])
+		if !named {
+			continue
+		}
+		next, err := s.nextVersion(ctx, stream)
+		if err == nil && next <= version {
+			_, err = s.takeUpTo(ctx, stream, next, version, depth+1)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// cause is the event of another stream that led to e.
+func cause(e *annals.Event) (stream string, version int64, named bool) {
+	at := strings.LastIndexByte(e.Causation, '@')
+	if at < 0 || e.Causation[:at] == e.Stream {
+		return "", 0, false
+	}
+	version, err := strconv.ParseInt(e.Causation[at+1:], 10, 64)
+	return e.Causation[:at], version, err == nil
 }
 
 // gather puts a commit behind what is gathered, and writes the page when it is
 // full.
-func (s *Sequencer) gather(ctx context.Context, commit *stored) error {
-	events, err := s.calls.events(ctx, commit)
-	if err != nil {
-		return err
-	}
+func (s *Sequencer) gather(ctx context.Context, commit *stored, events []annals.Event) error {
 	text := pageLines(events)
 	w := &s.writing
 	if len(w.events) > 0 && (len(w.events)+len(events) > s.calls.sizes.pageEvents || len(w.text)+len(text) > s.calls.sizes.pageBytes) {
@@ -218,7 +336,8 @@ func (s *Sequencer) writePage(ctx context.Context, p *page) error {
 	if err != nil {
 		return err
 	}
-	p.size += size
+	// Lines that pack well must not make a run that no reader can hold.
+	p.size += max(size, int64(len(p.text)/8))
 	i[attrSize] = numberValue(p.size)
 	there, _, err := c.put(ctx, c.logTable(), i)
 	switch {
@@ -242,7 +361,7 @@ func (c *calls) placePage(ctx context.Context, p *page, i item) (int64, error) {
 	case c.s3 == nil:
 		return 0, &annals.Error{
 			Code: annals.CodeTooLarge, Message: fmt.Sprintf("the page of the log at position %d takes %d bytes", p.first, i.size()),
-			Hint: "give the store a bucket",
+			Hint: "only a store with a bucket takes commits of this size",
 		}
 	}
 	packed := pack(p.text)

@@ -22,7 +22,13 @@ func (s *simulation) writer(ctx context.Context, a *actor) error {
 		stream := fmt.Sprint("s", s.random.IntN(simStreams))
 		var events []annals.Event
 		for range 1 + s.random.IntN(3) {
-			events = append(events, simEvent(s.nextID(), s.ids))
+			e := simEvent(s.nextID(), s.ids)
+			if len(s.history) > 0 && s.random.IntN(3) == 0 {
+				if cause := s.history[s.random.IntN(len(s.history))]; cause.version > 0 {
+					e.Causation = fmt.Sprintf("%s@%d", cause.stream, cause.version)
+				}
+			}
+			events = append(events, e)
 		}
 		expected := []int64{annals.Any, versions[stream], versions[stream] + 1}[s.random.IntN(3)]
 		if len(last) > 0 && s.random.IntN(6) == 0 {
@@ -164,11 +170,16 @@ func (s *simulation) check(d *Driver) error {
 // checkLog compares what readers saw, and what queries find, with the log.
 func (s *simulation) checkLog(ctx context.Context, store *annals.Store) error {
 	var all []annals.Event
+	before := map[string]bool{"": true}
 	for e, err := range store.Log(ctx, annals.Query{}) {
 		if err != nil {
 			return err
 		}
 		all = append(all, e)
+		if !before[e.Causation] {
+			return fmt.Errorf("position %d comes before its cause %s", e.Position, e.Causation)
+		}
+		before[fmt.Sprintf("%s@%d", e.Stream, e.Version)] = true
 	}
 	for i, name := range s.seen {
 		if e := &all[i]; fmt.Sprintf("%s@%d=%s", e.Stream, e.Version, e.ID) != name {

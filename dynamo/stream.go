@@ -2,6 +2,7 @@ package dynamo
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"math"
 
@@ -69,8 +70,7 @@ func (c *calls) begin(ctx context.Context, stream string, version int64, yield f
 func (c *calls) commitsBackward(ctx context.Context, stream string, from, to int64) iter.Seq2[stored, error] {
 	return func(yield func(stored, error) bool) {
 		// Often only the newest event is wanted.
-		few := int32(2)
-		for i, err := range c.query(ctx, c.eventsTable(), span{pk: stream, from: max(1, from-annals.MaxCommitEvents+1), to: to, backward: true, few: few}) {
+		for i, err := range c.query(ctx, c.eventsTable(), span{pk: stream, from: max(1, from-annals.MaxCommitEvents+1), to: to, backward: true, few: 2}) {
 			var s stored
 			if err == nil {
 				s, err = newStored(i)
@@ -88,8 +88,13 @@ func (c *calls) commitsBackward(ctx context.Context, stream string, from, to int
 // stream yields the events of a stream with from ≤ version ≤ to.
 func (c *calls) stream(ctx context.Context, stream string, from, to int64, backward bool) iter.Seq2[annals.Event, error] {
 	return func(yield func(annals.Event, error) bool) {
+		var before *stored
 		for s, err := range c.commits(ctx, stream, from, to, backward) {
 			var events []annals.Event
+			if err == nil {
+				err = follows(before, &s, backward)
+				before = &s
+			}
 			if err == nil {
 				events, err = c.events(ctx, &s)
 			}
@@ -115,6 +120,20 @@ func (c *calls) stream(ctx context.Context, stream string, from, to int64, backw
 			}
 		}
 	}
+}
+
+// follows returns an error if a commit is missing between two.
+func follows(before, s *stored, backward bool) error {
+	if before == nil {
+		return nil
+	}
+	if backward {
+		before, s = s, before
+	}
+	if s.first == before.last()+1 {
+		return nil
+	}
+	return damaged("stream "+s.stream, fmt.Errorf("version %d follows version %d", s.first, before.last()))
 }
 
 // Stream implements annals.Driver. Positions of its events are 0. Reading a

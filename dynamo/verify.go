@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/cespare/xxhash/v2"
@@ -18,7 +19,7 @@ type Report struct {
 	// Waiting is how many commits are not sequenced yet. They are no problem
 	// while a sequencer runs.
 	Waiting  int64
-	Problems []string // at most maxProblems, then how many more there are
+	Problems []string // the first maxProblems
 }
 
 const maxProblems = 100
@@ -90,6 +91,11 @@ func (v *verifier) log(ctx context.Context) error {
 		for i := range events {
 			v.event(&events[i])
 		}
+		if timed := r; len(events) > 0 {
+			if timed.times(events); timed != r {
+				v.report.problem("the run at position %d says that its events are of other times than they are", r.first)
+			}
+		}
 		for _, p := range indexRun(r, events) {
 			v.postings[postingName(p.key, p.run)] = itemSum(p.item())
 		}
@@ -128,6 +134,12 @@ func (v *verifier) event(e *annals.Event) {
 
 func postingName(key string, run int64) string { return fmt.Sprintf("%s at position %d", key, run) }
 
+// isPosting reports whether an item of the log table is one.
+func isPosting(i item) bool {
+	key := i.text(attrKey)
+	return len(key) > 1 && slices.Contains([]string{byType, bySource, byCorrelation, byStream}, key[:2])
+}
+
 func itemSum(i item) uint64 {
 	return xxhash.Sum64(fmt.Appendf(bytes.Clone(i.bytes(attrPlaces)), "|%d|%d|%t", i.number(attrNumber), i.number(attrFrom), i[attrPlaces] != nil))
 }
@@ -139,11 +151,10 @@ func (v *verifier) index(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		key := i.text(attrKey)
-		if len(key) < 2 || !strings.Contains("|"+byType+"|"+bySource+"|"+byCorrelation+"|"+byStream+"|", "|"+key[:2]+"|") || i.number(attrAt) > v.sealed {
+		if !isPosting(i) || i.number(attrAt) > v.sealed {
 			continue
 		}
-		name := postingName(key, i.number(attrAt))
+		name := postingName(i.text(attrKey), i.number(attrAt))
 		switch sum, due := v.postings[name]; {
 		case !due:
 			v.report.problem("the posting %s belongs to no event of its run", name)

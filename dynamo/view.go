@@ -91,7 +91,8 @@ func (v *view) update(ctx context.Context) (snapshot, error) {
 			cold = false
 		}
 	}
-	for range 8 {
+	for idle := 0; idle < 8; idle++ {
+		end, sealed := v.now.end(), v.now.sealed()
 		if cold || v.closedRun() {
 			if err := v.readRuns(ctx); err != nil {
 				return snapshot{}, err
@@ -106,8 +107,11 @@ func (v *view) update(ctx context.Context) (snapshot, error) {
 			return v.now, nil
 		}
 		cold = true
+		if v.now.end() > end || v.now.sealed() > sealed {
+			idle = 0 // others seal faster than this reads, but it gets on
+		}
 	}
-	return snapshot{}, damaged("the log", fmt.Errorf("behind position %d stand markers of sealed pages, and no run", v.now.end()))
+	return snapshot{}, damaged("the log", fmt.Errorf("behind position %d pages are missing or sealed, and no run holds them", v.now.end()))
 }
 
 // closedRun reports whether the pages in memory hold a run that may be sealed.
@@ -156,8 +160,10 @@ func (v *view) readPages(ctx context.Context, eventual bool) (again bool, err er
 		if err != nil {
 			return false, err
 		}
-		if p.first != end+1 && eventual {
-			break
+		if p.first > end+1 {
+			// Not there yet, or sealed so long ago that even the markers are gone.
+			v.now = snapshot{runs: v.now.runs, pages: pages}
+			return !eventual, nil
 		}
 		if p.first != end+1 || p.last < p.first {
 			return false, damaged("the log", fmt.Errorf("the page at position %d follows position %d", p.first, end))

@@ -30,6 +30,9 @@ type Worker struct {
 	order   []string // of shards, parents first
 	listed  time.Time
 	lost    bool // records may have been dropped before they were read
+	behind  int  // steps since then
+	ended   bool // the stream was switched off
+	full    bool // the last step brought as much as it could
 }
 
 // A shard is a part of the table's stream.
@@ -68,13 +71,16 @@ const (
 	// A read may bring nothing although more is to come. So many in a row mean
 	// that the end is reached.
 	emptyAtEnd = 10
+	// So many steps a stream that always brings something keeps a worker from what
+	// it may have lost.
+	patience = 1000
 )
 
 // Run sequences until ctx ends, and then returns nil. What may pass is tried
 // again; other errors end it.
 func (w *Worker) Run(ctx context.Context) error {
 	for failures := 0; ; {
-		n, err := w.Step(ctx)
+		_, err := w.Step(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return w.save(context.WithoutCancel(ctx), true)
@@ -86,7 +92,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		default:
 			failures = 0
 		}
-		if n == 0 || err != nil {
+		if !w.full || err != nil {
 			if w.calls.pause(ctx, min(w.poll<<min(failures, 7), 30*time.Second)) != nil {
 				return w.save(context.WithoutCancel(ctx), true)
 			}
@@ -107,19 +113,22 @@ func (w *Worker) Step(ctx context.Context) (int, error) {
 			return 0, err
 		}
 	}
-	total := 0
-	for _, id := range w.order {
-		n, err := w.readShard(ctx, w.shards[id])
-		total += n
-		if err != nil {
-			return total, err
+	total, err := w.readShards(ctx)
+	if err != nil {
+		return total, err
+	}
+	if w.ended && total == 0 {
+		if err := w.restart(ctx); err != nil {
+			return 0, err
 		}
 	}
-	if w.lost && total == 0 {
+	if w.lost {
 		// Streams keep 24 hours: what is older is in the table only. The stream's
 		// own order goes first, as it is that of the appends.
-		if err := w.catchUp(ctx); err != nil {
-			return total, err
+		if w.behind++; total == 0 || w.behind > patience {
+			if err := w.catchUp(ctx); err != nil {
+				return total, err
+			}
 		}
 	}
 	return total, w.save(ctx, false)
@@ -137,7 +146,7 @@ func (w *Worker) catchUp(ctx context.Context) error {
 			s.caught, s.dirty = began, true
 		}
 	}
-	w.lost = false
+	w.lost, w.behind = false, 0
 	return nil
 }
 
@@ -145,7 +154,7 @@ func (w *Worker) start(ctx context.Context) error {
 	name := w.calls.eventsTable().name
 	out, err := w.calls.db.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &name})
 	if err != nil {
-		return w.calls.failed("DescribeTable", name, err)
+		return w.calls.failed(ctx, "DescribeTable", name, err)
 	}
 	if aws.ToString(out.Table.LatestStreamArn) == "" {
 		return &annals.Error{
@@ -167,7 +176,10 @@ func (w *Worker) list(ctx context.Context) error {
 	for in := (&dynamodbstreams.DescribeStreamInput{StreamArn: &w.stream}); ; {
 		out, err := w.reader.DescribeStream(ctx, in)
 		if err != nil {
-			return w.calls.failed("DescribeStream", w.stream, err)
+			return w.calls.failed(ctx, "DescribeStream", w.stream, err)
+		}
+		if is := out.StreamDescription; is.StreamStatus == streams.StreamStatusDisabled || is.StreamStatus == streams.StreamStatusDisabling {
+			w.ended = true // what it holds is read; then the table may have another
 		}
 		all = append(all, out.StreamDescription.Shards...)
 		if in.ExclusiveStartShardId = out.StreamDescription.LastEvaluatedShardId; in.ExclusiveStartShardId == nil {
@@ -199,6 +211,20 @@ func (w *Worker) list(ctx context.Context) error {
 		}
 	}
 	w.listed = w.calls.clock()
+	return nil
+}
+
+// restart looks for another stream of the table, once the one that was switched
+// off is read. What happened in between is in the table only.
+func (w *Worker) restart(ctx context.Context) error {
+	before := w.stream
+	if err := w.start(ctx); err != nil {
+		return err
+	}
+	if w.stream != before {
+		w.shards, w.order, w.listed = map[string]*shard{}, nil, time.Time{}
+		w.lost, w.ended = true, false
+	}
 	return nil
 }
 
@@ -234,20 +260,72 @@ func (w *Worker) resume(ctx context.Context, s *shard, parent string) error {
 	return nil
 }
 
-// readShard sequences the next records of a shard whose parent has been read.
-func (w *Worker) readShard(ctx context.Context, s *shard) (int, error) {
+// A reading is what one shard brought.
+type reading struct {
+	shard *shard
+	out   *dynamodbstreams.GetRecordsOutput
+}
+
+// readShards reads every shard once and sequences what they brought together, so
+// that it becomes few pages.
+func (w *Worker) readShards(ctx context.Context) (total int, err error) {
+	var readings []reading
+	var items []map[string]types.AttributeValue
+	w.full = false
+	for _, id := range slices.Clone(w.order) {
+		s := w.shards[id]
+		var out *dynamodbstreams.GetRecordsOutput
+		if out, err = w.readShard(ctx, s); err != nil {
+			break // what the others brought is sequenced all the same
+		}
+		if out != nil {
+			readings = append(readings, reading{s, out})
+			fresh := images(out.Records)
+			items = append(items, fresh...)
+			w.full = w.full || isFull(fresh)
+		}
+	}
+	if failed := w.seq.Sequence(ctx, items); failed != nil {
+		for _, r := range readings {
+			r.shard.iterator = nil
+		}
+		return 0, failed
+	}
+	for _, r := range readings {
+		total += len(r.out.Records)
+		r.shard.read(r.out.Records, w.calls.clock())
+		if r.shard.iterator = r.out.NextShardIterator; r.shard.iterator == nil {
+			r.shard.done, r.shard.dirty, r.shard.saved, w.listed = true, true, time.Time{}, time.Time{}
+		}
+	}
+	return total, err
+}
+
+// isFull reports whether a read brought about as much as one can: 1,000 records
+// or 1 MB.
+func isFull(items []map[string]types.AttributeValue) bool {
+	size := 0
+	for _, i := range items {
+		size += item(i).size()
+	}
+	return len(items) >= 1000 || size >= 512<<10
+}
+
+// readShard reads the next records of a shard whose parent has been read; nil if
+// there is nothing to read now.
+func (w *Worker) readShard(ctx context.Context, s *shard) (*dynamodbstreams.GetRecordsOutput, error) {
 	parent := w.shards[s.parent]
 	if s.done || parent != nil && !parent.done {
-		return 0, nil
+		return nil, nil
 	}
 	if parent != nil && s.caught.Before(parent.caught) {
 		s.caught = parent.caught
 	}
 	if s.iterator == nil {
 		if err := w.open(ctx, s); w.isGone(s, err) {
-			return 0, nil
+			return nil, nil
 		} else if err != nil {
-			return 0, err
+			return nil, err
 		}
 	}
 	out, err := w.reader.GetRecords(ctx, &dynamodbstreams.GetRecordsInput{ShardIterator: s.iterator})
@@ -256,35 +334,28 @@ func (w *Worker) readShard(ctx context.Context, s *shard) (int, error) {
 	switch {
 	case errors.As(err, &trimmed):
 		w.lost, s.after, s.iterator = true, "", nil
-		return 0, nil
+		return nil, nil
 	case errors.As(err, &expired):
 		s.iterator = nil
-		return 0, nil
+		return nil, nil
 	case w.isGone(s, err):
-		return 0, nil
+		return nil, nil
 	case err != nil:
 		s.iterator = nil
-		return 0, w.calls.failed("GetRecords", w.stream, err)
+		return nil, w.calls.failed(ctx, "GetRecords", w.stream, err)
 	}
-	if err := w.seq.Sequence(ctx, images(out.Records)); err != nil {
-		return 0, err
-	}
-	s.read(out.Records, w.calls.clock())
-	if s.iterator = out.NextShardIterator; s.iterator == nil {
-		s.done, s.dirty, s.saved, w.listed = true, true, time.Time{}, time.Time{}
-	}
-	return len(out.Records), nil
+	return out, nil
 }
 
 // isGone reports whether a shard is no more: the stream has dropped it with its
-// records. If the stream itself is gone, listing it says so.
+// records, though it may list it for a while. If the stream itself is gone,
+// listing it says so.
 func (w *Worker) isGone(s *shard, err error) bool {
 	var gone *streams.ResourceNotFoundException
 	if !errors.As(err, &gone) {
 		return false
 	}
-	delete(w.shards, s.id)
-	w.order = slices.DeleteFunc(slices.Clone(w.order), func(id string) bool { return id == s.id })
+	s.done, s.iterator = true, nil
 	w.lost, w.listed = true, time.Time{}
 	return true
 }
@@ -321,7 +392,7 @@ func (w *Worker) open(ctx context.Context, s *shard) error {
 		return w.open(ctx, s)
 	}
 	if err != nil {
-		return w.calls.failed("GetShardIterator", w.stream, err)
+		return w.calls.failed(ctx, "GetShardIterator", w.stream, err)
 	}
 	s.iterator = out.ShardIterator
 	return nil

@@ -18,6 +18,9 @@ import (
 // mixedEvents is how many events move.
 const mixedEvents = 300
 
+// mixedCause is the stream whose first event others name as their cause.
+const mixedCause = "shop/a-1"
+
 // mixedStart is the time of the first of them.
 var mixedStart = time.Date(2020, 5, 1, 20, 0, 0, 123456789, time.UTC)
 
@@ -34,8 +37,12 @@ func fillMixed(t *testing.T, dir string) {
 		for i := range events {
 			events[i] = mixedEvent(n+i, random)
 		}
+		stream := mixedCause // the first, as causes come before their effects
+		if n > 0 {
+			stream = fmt.Sprintf("shop/%c-%d", 'a'+rune(random.IntN(3)), random.IntN(7))
+		}
 		n += len(events)
-		if _, err := store.Append(t.Context(), fmt.Sprintf("shop/%c-%d", 'a'+rune(random.IntN(3)), random.IntN(7)), annals.Any, events...); err != nil {
+		if _, err := store.Append(t.Context(), stream, annals.Any, events...); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -53,7 +60,7 @@ func mixedEvent(n int, random *rand.Rand) annals.Event {
 	case 0:
 		e.Correlation = fmt.Sprintf("r-%d", random.IntN(9))
 	case 1:
-		e.Causation = "shop/a-1@1"
+		e.Causation = mixedCause + "@1"
 	case 2:
 		e.Attributes = map[string]string{"subject": "a \"b\" ü", "traceparent": fmt.Sprint(n)}
 	}

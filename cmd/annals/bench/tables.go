@@ -55,7 +55,7 @@ func RunTables(ctx context.Context, address dynamo.Address, opts Options) (repor
 	if err := b.known(all); err != nil {
 		return report, err
 	}
-	if b.config, err = configuration(ctx, address); err != nil {
+	if b.config, err = dynamo.Configuration(ctx, address); err != nil {
 		return report, err
 	}
 	if b.driver, err = dynamo.OpenDriver(ctx, address, &dynamo.Options{Config: &b.config}); err != nil {
