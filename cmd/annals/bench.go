@@ -41,7 +41,7 @@ func (a *app) bench() *cobra.Command {
 	c.Flags().BoolVar(&opts.Quick, "quick", false, "fewer events and shorter rounds, in under 40 s")
 	c.Flags().StringVar(&opts.Dir, "dir", "", "where to make the stores; a new temporary directory by default")
 	c.Flags().StringSliceVar(&opts.Only, "only", nil, "only these workloads, separated by commas: append-1, load-10, ingest …")
-	explainStore(c, "")
+	explainStore(c, "a store in DynamoDB to measure instead: dynamodb://NAME?region=…&bucket=…")
 	return c
 }
 

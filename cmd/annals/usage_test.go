@@ -147,7 +147,7 @@ func TestCompletion(t *testing.T) {
 }
 
 func TestHelpOfCommandsWithoutAStore(t *testing.T) {
-	for command, has := range map[string]string{"read": `(default "./annals-data")`, "demo": "a temporary one", "version": "", "bench": ""} {
+	for command, has := range map[string]string{"read": `(default "./annals-data")`, "demo": "a temporary one", "version": "", "bench": "a store in DynamoDB to measure instead"} {
 		got := typed(t.Context(), "", "help", command)
 		if got.exit != 0 || !strings.Contains(got.out, has) || strings.Contains(got.out, "--store") != (has != "") {
 			t.Errorf("%s: %+v", command, got)
