@@ -153,7 +153,11 @@ type span struct {
 
 // query yields the items of a span, to its last page.
 func (c *calls) query(ctx context.Context, t table, s span) iter.Seq2[item, error] {
-	return func(yield func(item, error) bool) {
+	if s.from > s.to {
+		return func(func(item, error) bool) {}
+	}
+	few := s.few
+	return pages(func(start item) ([]map[string]types.AttributeValue, item, error) {
 		in := &dynamodb.QueryInput{
 			TableName: &t.name, ConsistentRead: aws.Bool(!s.eventual), ScanIndexForward: aws.Bool(!s.backward),
 			KeyConditionExpression:   aws.String("#p = :p AND #s BETWEEN :a AND :b"),
@@ -161,27 +165,39 @@ func (c *calls) query(ctx context.Context, t table, s span) iter.Seq2[item, erro
 			ExpressionAttributeValues: map[string]types.AttributeValue{
 				":p": textValue(s.pk), ":a": numberValue(s.from), ":b": numberValue(s.to),
 			},
-			ReturnConsumedCapacity: types.ReturnConsumedCapacityTotal,
+			ExclusiveStartKey: start, ReturnConsumedCapacity: types.ReturnConsumedCapacityTotal,
 		}
-		for few := s.few; s.from <= s.to; {
-			if in.Limit = nil; few > 0 {
-				in.Limit = aws.Int32(few)
-				few = int32(min(int64(few)*8, math.MaxInt16))
-			}
-			tally := &tries{}
-			out, err := c.db.Query(context.WithValue(ctx, triesKey{}, tally), in)
+		if few > 0 {
+			in.Limit = aws.Int32(few)
+			few = int32(min(int64(few)*8, math.MaxInt16))
+		}
+		tally := &tries{}
+		out, err := c.db.Query(context.WithValue(ctx, triesKey{}, tally), in)
+		if err != nil {
+			c.count(ctx, tally.once(0, 0))
+			return nil, nil, c.failed(ctx, "Query", t.name, err)
+		}
+		c.count(ctx, tally.once(0, units(out.ConsumedCapacity)))
+		return out.Items, out.LastEvaluatedKey, nil
+	})
+}
+
+// pages yields the items of pages: read takes the key to start behind, nil at
+// first, and returns a page with the key behind which the next one starts.
+func pages(read func(start item) ([]map[string]types.AttributeValue, item, error)) iter.Seq2[item, error] {
+	return func(yield func(item, error) bool) {
+		for start := item(nil); ; {
+			items, next, err := read(start)
 			if err != nil {
-				c.count(ctx, tally.once(0, 0))
-				yield(nil, c.failed(ctx, "Query", t.name, err))
+				yield(nil, err)
 				return
 			}
-			c.count(ctx, tally.once(0, units(out.ConsumedCapacity)))
-			for _, i := range out.Items {
+			for _, i := range items {
 				if !yield(i, nil) {
 					return
 				}
 			}
-			if in.ExclusiveStartKey = out.LastEvaluatedKey; len(in.ExclusiveStartKey) == 0 {
+			if start = next; len(start) == 0 {
 				return
 			}
 		}
@@ -197,29 +213,20 @@ func (c *calls) first(ctx context.Context, t table, s span) (item, error) {
 	return nil, nil
 }
 
-// scan yields every item of a table, eventually consistent or not.
-func (c *calls) scan(ctx context.Context, t table, eventual bool) iter.Seq2[item, error] {
-	return func(yield func(item, error) bool) {
-		in := &dynamodb.ScanInput{TableName: &t.name, ConsistentRead: aws.Bool(!eventual), ReturnConsumedCapacity: types.ReturnConsumedCapacityTotal}
-		for {
-			tally := &tries{}
-			out, err := c.db.Scan(context.WithValue(ctx, triesKey{}, tally), in)
-			if err != nil {
-				c.count(ctx, tally.once(0, 0))
-				yield(nil, c.failed(ctx, "Scan", t.name, err))
-				return
-			}
-			c.count(ctx, tally.once(0, units(out.ConsumedCapacity)))
-			for _, i := range out.Items {
-				if !yield(i, nil) {
-					return
-				}
-			}
-			if in.ExclusiveStartKey = out.LastEvaluatedKey; len(in.ExclusiveStartKey) == 0 {
-				return
-			}
+// scan yields every item of a table, strongly.
+func (c *calls) scan(ctx context.Context, t table) iter.Seq2[item, error] {
+	return pages(func(start item) ([]map[string]types.AttributeValue, item, error) {
+		tally := &tries{}
+		out, err := c.db.Scan(context.WithValue(ctx, triesKey{}, tally), &dynamodb.ScanInput{
+			TableName: &t.name, ConsistentRead: aws.Bool(true), ExclusiveStartKey: start, ReturnConsumedCapacity: types.ReturnConsumedCapacityTotal,
+		})
+		if err != nil {
+			c.count(ctx, tally.once(0, 0))
+			return nil, nil, c.failed(ctx, "Scan", t.name, err)
 		}
-	}
+		c.count(ctx, tally.once(0, units(out.ConsumedCapacity)))
+		return out.Items, out.LastEvaluatedKey, nil
+	})
 }
 
 // maxBatch is how many items one BatchWriteItem takes.

@@ -264,7 +264,7 @@ func TestCausesGoBeforeEffects(t *testing.T) {
 			causes = append(causes, fmt.Sprintf("%s@%d", stream, c.Version))
 		}
 		var items []item
-		for i, err := range d.calls.scan(t.Context(), d.calls.eventsTable(), false) {
+		for i, err := range d.calls.scan(t.Context(), d.calls.eventsTable()) {
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -37,7 +37,7 @@ func (d *Driver) mendIndex(ctx context.Context) error {
 		return err
 	}
 	there := map[uint64]uint64{} // hashes of postings by those of their names
-	for i, err := range d.calls.scan(ctx, d.calls.logTable(), false) {
+	for i, err := range d.calls.scan(ctx, d.calls.logTable()) {
 		if err != nil {
 			return err
 		}
@@ -121,7 +121,7 @@ func (c *calls) missing(ctx context.Context, seq *Sequencer, progress func(int64
 		commits = commits[:0]
 		return seq.bound(ctx)
 	}
-	for i, err := range c.scan(ctx, c.eventsTable(), false) {
+	for i, err := range c.scan(ctx, c.eventsTable()) {
 		if err != nil {
 			return nil, err
 		}

@@ -147,7 +147,7 @@ func itemSum(i item) uint64 {
 // index compares the postings with those that the runs make. A run that is
 // sealed meanwhile is left out.
 func (v *verifier) index(ctx context.Context) error {
-	for i, err := range v.calls.scan(ctx, v.calls.logTable(), false) {
+	for i, err := range v.calls.scan(ctx, v.calls.logTable()) {
 		if err != nil {
 			return err
 		}
@@ -175,7 +175,7 @@ func (v *verifier) events(ctx context.Context) error {
 	var stream string
 	var seen chain
 	inTable := map[string]bool{}
-	for i, err := range v.calls.scan(ctx, v.calls.eventsTable(), false) {
+	for i, err := range v.calls.scan(ctx, v.calls.eventsTable()) {
 		if err != nil {
 			return err
 		}
