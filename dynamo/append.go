@@ -162,6 +162,7 @@ func (a *appending) put(ctx context.Context) (won bool, err error) {
 	}
 	if hash := i.text(attrBody); hash != "" {
 		if err := c.promote(ctx, hash); err != nil {
+			c.owed.Store(hash, true)
 			return false, unknown(a.at.stream, err)
 		}
 	}

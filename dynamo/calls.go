@@ -29,6 +29,7 @@ type calls struct {
 	random  func() uint64
 	pause   func(context.Context, time.Duration) error
 	logger  *slog.Logger
+	owed    sync.Map // hashes of bodies that this process has committed and could not promote
 }
 
 func newCalls(db database, s3 objects, address Address, o Options) *calls {

@@ -144,6 +144,15 @@ func (c *calls) commitBody(ctx context.Context, name, hash string) (text []byte,
 	if err != nil {
 		return nil, false, fmt.Errorf("reading the body of %s: %w", name, err)
 	}
+	// What this process could not promote it must not find stored, as an append
+	// whose outcome is unknown is settled by reading.
+	if _, owed := c.owed.Load(hash); owed && pending {
+		if err := c.promote(ctx, hash); err != nil {
+			return nil, true, err
+		}
+		pending = false
+	}
+	c.owed.Delete(hash)
 	if text, err = unpack(body); err != nil {
 		return nil, false, damaged(name, err)
 	}
