@@ -77,27 +77,40 @@ const (
 )
 
 // Run sequences until ctx ends, and then returns nil. What may pass is tried
-// again; other errors end it.
+// again; other errors end it. A stream that brings nothing is read less often, as
+// each read is paid for.
 func (w *Worker) Run(ctx context.Context) error {
-	for failures := 0; ; {
-		_, err := w.Step(ctx)
+	quiet, failures := 0, 0
+	for {
+		n, err := w.Step(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return w.save(context.WithoutCancel(ctx), true)
+			return w.leave(ctx)
 		case err != nil && !annals.CodeOf(err).Info().Retryable:
 			return err
 		case err != nil:
 			failures++
 			w.calls.logger.Warn("sequencing will be tried again", "error", err)
+		case n == 0:
+			quiet, failures = quiet+1, 0
 		default:
-			failures = 0
+			quiet, failures = 0, 0
 		}
-		if !w.full || err != nil {
-			if w.calls.pause(ctx, min(w.poll<<min(failures, 7), 30*time.Second)) != nil {
-				return w.save(context.WithoutCancel(ctx), true)
-			}
+		if w.full && err == nil {
+			continue
+		}
+		if w.calls.pause(ctx, min(w.poll<<max(min(quiet, 2), min(failures, 7)), 30*time.Second)) != nil {
+			return w.leave(ctx)
 		}
 	}
+}
+
+// leave saves how far the shards were read, if that goes quickly: what is not
+// saved is read again.
+func (w *Worker) leave(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	return w.save(ctx, true)
 }
 
 // Step reads every shard once and returns how many records it brought.
