@@ -32,6 +32,8 @@ const addressForm = "dynamodb://NAME?region=…&bucket=…&endpoint=…&s3endpoi
 // tableName leaves room for the longest ending that a table gets.
 var tableName = regexp.MustCompile(`^[a-zA-Z0-9_.-]{3,200}$`)
 
+var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
+
 // ParseAddress reads dynamodb://NAME?region=…&bucket=…&endpoint=…&s3endpoint=….
 // Errors are *annals.InvalidError.
 func ParseAddress(s string) (Address, error) {
@@ -50,14 +52,22 @@ func ParseAddress(s string) (Address, error) {
 	fields := map[string]*string{"region": &a.Region, "bucket": &a.Bucket, "endpoint": &a.Endpoint, "s3endpoint": &a.S3Endpoint}
 	for name, values := range query {
 		field := fields[name]
-		if field == nil || len(values) != 1 || values[0] == "" {
-			return Address{}, annals.Invalid("store", "has a parameter %q that is unknown, empty or twice there; it must be %s", name, addressForm)
+		switch {
+		case field == nil:
+			return Address{}, annals.Invalid("store", "has an unknown parameter %q; it must be %s", name, addressForm)
+		case len(values) != 1:
+			return Address{}, annals.Invalid("store", "has the parameter %q twice", name)
+		case values[0] == "":
+			return Address{}, annals.Invalid("store", "has an empty parameter %q", name)
 		}
 		*field = values[0]
 	}
+	if a.Bucket != "" && !bucketName.MatchString(a.Bucket) {
+		return Address{}, annals.Invalid("store", "has bucket=%s, which is no name of a bucket: 3 to 63 small letters, digits, dots and hyphens", a.Bucket)
+	}
 	for name, endpoint := range map[string]string{"endpoint": a.Endpoint, "s3endpoint": a.S3Endpoint} {
 		if u, err := url.Parse(endpoint); endpoint != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
-			return Address{}, annals.Invalid("store", "has an %s that is not http://… or https://…", name)
+			return Address{}, annals.Invalid("store", "has %s=%s, which is not http://… or https://…", name, endpoint)
 		}
 	}
 	return a, nil
@@ -87,6 +97,13 @@ func plainEscape(s string) string {
 func (a Address) where() string {
 	if a.Endpoint != "" {
 		return a.Endpoint
+	}
+	return "region " + a.Region
+}
+
+func (a Address) whereObjects() string {
+	if a.S3Endpoint != "" {
+		return a.S3Endpoint
 	}
 	return "region " + a.Region
 }

@@ -206,7 +206,7 @@ func (c *calls) commitItem(ctx context.Context, a *appending, first int64, id ui
 	if c.s3 == nil {
 		return nil, &annals.InvalidError{Code: annals.CodeTooLarge, Violations: []annals.Violation{{
 			Field:   "events",
-			Message: fmt.Sprintf("take %d bytes packed, the limit is %d without a bucket: give the store's address bucket=…", i.size(), maxAlone),
+			Message: fmt.Sprintf("take %d bytes packed, the limit is %d in a store that was made without a bucket=…", i.size(), maxAlone),
 		}}}
 	}
 	hash, err := c.keep(ctx, pack(a.lines))

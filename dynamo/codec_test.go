@@ -93,8 +93,8 @@ func FuzzLine(f *testing.F) {
 
 func TestAddresses(t *testing.T) {
 	for _, s := range []string{
-		"dynamodb://orders", "dynamodb://orders?region=eu-central-1", "dynamodb://or.d_er-s?region=eu-central-1&bucket=b",
-		"dynamodb://orders?region=us-east-1&bucket=b&endpoint=http://127.0.0.1:8000&s3endpoint=http://127.0.0.1:9000",
+		"dynamodb://orders", "dynamodb://orders?region=eu-central-1", "dynamodb://or.d_er-s?region=eu-central-1&bucket=bbb",
+		"dynamodb://orders?region=us-east-1&bucket=bbb&endpoint=http://127.0.0.1:8000&s3endpoint=http://127.0.0.1:9000",
 	} {
 		a, err := ParseAddress(s)
 		if err != nil || a.String() != s {
@@ -102,7 +102,7 @@ func TestAddresses(t *testing.T) {
 		}
 	}
 	for _, s := range []string{
-		"", "dynamodb://", "dynamodb://a", "dynamodb://orders/x", "dynamodb://orders?bucket=", "dynamodb://orders?zone=x", "dynamodb://orders?bucket=a&bucket=b",
+		"", "dynamodb://", "dynamodb://a", "dynamodb://orders/x", "dynamodb://orders?bucket=", "dynamodb://orders?bucket=BIG", "dynamodb://orders?zone=x", "dynamodb://orders?bucket=a&bucket=bbb",
 		"dynamodb://orders?endpoint=127.0.0.1:8000", "dynamodb://user@orders", "http://orders", "dynamodb://or ders", "dynamodb://orders#x", "dynamodb://orders?a=%zz",
 	} {
 		if a, err := ParseAddress(s); annals.CodeOf(err) != annals.CodeInvalid {

@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go/logging"
 
 	"github.com/eb901187/annals"
 )
@@ -108,6 +109,7 @@ func configured(ctx context.Context, address Address, timeout time.Duration) (aw
 	if address.Region != "" {
 		load = append(load, config.WithRegion(address.Region))
 	}
+	load = append(load, config.WithLogger(logging.Nop{})) // errors say what there is to say
 	if address.local() && os.Getenv("AWS_ACCESS_KEY_ID") == "" {
 		load = append(load, config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("local", "local", "")))
 		if address.Region == "" && os.Getenv("AWS_REGION") == "" {

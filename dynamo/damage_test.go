@@ -86,7 +86,7 @@ func TestTablesOfOthers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	wantMessage(t, Init(t.Context(), address, nil, func(Part) {}), annals.CodeInvalid, "test-events", "other keys")
+	wantMessage(t, Init(t.Context(), address, nil, func(Part) {}), annals.CodeInvalid, "test-", "other keys")
 	_, err := Open(t.Context(), address, nil)
 	wantMessage(t, err, annals.CodeInvalid, "test-log", "other keys")
 }
@@ -208,7 +208,7 @@ func TestLargeCommitsWithoutABucketAreRefused(t *testing.T) {
 	sequencing(t, d)
 	store := annals.New(d, nil)
 	_, err := store.Append(t.Context(), "a", 0, noise("1", 400<<10))
-	wantMessage(t, err, annals.CodeTooLarge, "bucket=")
+	wantMessage(t, err, annals.CodeTooLarge, "bucket=", "limit")
 	commit, err := store.Append(t.Context(), "a", 0, noise("1", 200<<10))
 	if err != nil {
 		t.Fatal(err)

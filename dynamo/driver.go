@@ -107,6 +107,10 @@ func (c *calls) checkLayout(ctx context.Context) error {
 		return err
 	}
 	hint := "open it with the version of Annals that made it"
+	bucketHint := "give the address the bucket that the store was made with"
+	if i.text(attrBucket) == "" {
+		bucketHint = "leave bucket= out of the address; for a bucket, make another store and move the events there with annals log --json --exact and annals ingest --ordered"
+	}
 	switch got := i.number(attrLayout); {
 	case i == nil:
 		return &annals.Error{
@@ -118,7 +122,7 @@ func (c *calls) checkLayout(ctx context.Context) error {
 	case i.text(attrBucket) != c.address.Bucket:
 		return &annals.Error{
 			Code: annals.CodeInvalid, Message: fmt.Sprintf("the store %s was made with the bucket %q, and its address names %q", c.address.Name, i.text(attrBucket), c.address.Bucket),
-			Hint: "give the address the bucket that the store was made with",
+			Hint: bucketHint,
 		}
 	}
 	return nil

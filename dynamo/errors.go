@@ -65,10 +65,14 @@ func (c *calls) failed(ctx context.Context, action, resource string, err error) 
 		e.Hint = noCredentials
 	case is(skewed):
 		e.Hint = "AWS refuses requests of a clock that is minutes off: set this machine's clock, and check the secret key"
+	case is(absent) && service == "s3":
+		e.Code = annals.CodeNotFound
+		e.Message = fmt.Sprintf("there is no bucket %s in %s", resource, c.address.whereObjects())
+		e.Hint = "if it held events of this store, restore it; if it was never made, annals init --store '" + c.address.String() + "' does"
 	case is(absent):
 		e.Code = annals.CodeNotFound
 		e.Message = fmt.Sprintf("there is no %s in %s", resource, c.address.where())
-		e.Hint = "annals init --store '" + c.address.String() + "' makes the store's tables and bucket"
+		e.Hint = "check the name and the region; annals init --store '" + c.address.String() + "' makes a new store"
 	case is(moved) || elsewhere(err):
 		e.Code = annals.CodeInvalid
 		e.Message = fmt.Sprintf("the bucket %s is not in region %s", resource, c.address.Region)

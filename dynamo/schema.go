@@ -74,6 +74,10 @@ type maker struct {
 }
 
 func (m *maker) run(ctx context.Context) error {
+	// Before anything is made: the store may be there with another bucket.
+	if err := m.calls.checkLayout(ctx); err != nil && annals.CodeOf(err) != annals.CodeNotFound {
+		return err
+	}
 	steps := []func(context.Context) (bool, error){
 		func(ctx context.Context) (bool, error) { return m.table(ctx, m.calls.eventsTable(), true) },
 		func(ctx context.Context) (bool, error) { return m.recovery(ctx, m.calls.eventsTable()) },

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -176,11 +177,23 @@ func (w *Worker) start(ctx context.Context) error {
 		}
 	}
 	w.stream = *out.Table.LatestStreamArn
-	begun, err := time.Parse("2006-01-02T15:04:05.999", aws.ToString(out.Table.LatestStreamLabel))
-	if made := aws.ToTime(out.Table.CreationDateTime); err == nil && begun.Sub(made).Abs() < time.Minute {
+	if made := aws.ToTime(out.Table.CreationDateTime); streamBegan(aws.ToString(out.Table.LatestStreamLabel)).Sub(made).Abs() < time.Minute {
 		w.created = made
 	}
 	return nil
+}
+
+// streamBegan reads the time of a stream's label: AWS writes a date, dynoxide Unix
+// seconds.
+func streamBegan(label string) time.Time {
+	if seconds, err := strconv.ParseFloat(label, 64); err == nil {
+		return time.Unix(int64(seconds), 0)
+	}
+	t, err := time.Parse("2006-01-02T15:04:05.999", label)
+	if err != nil {
+		return time.Time{}
+	}
+	return t
 }
 
 // list reads which shards there are.

@@ -33,6 +33,9 @@ func (s *server) position(w http.ResponseWriter, r *request) error {
 	if (stream != "") != (version > 0) {
 		a.bad("version", "must be given with stream, from 1")
 	}
+	if stream != "" && after > 0 {
+		a.bad("after", "has no meaning with stream")
+	}
 	if err := a.err(); err != nil {
 		return err
 	}

@@ -50,11 +50,17 @@ func (a *app) append() *cobra.Command {
 			}
 			return a.with(cmd.Context(), true, func(store *annals.Store) error {
 				commit, err := store.Append(cmd.Context(), args[0], expected, e)
-				if err == nil && wait {
-					commit, err = store.Wait(cmd.Context(), commit)
-				}
 				if err != nil {
 					return err
+				}
+				if wait {
+					if commit, err = store.Wait(cmd.Context(), commit); err != nil {
+						return &annals.Error{
+							Code: annals.CodeOf(err), Err: err,
+							Message: fmt.Sprintf("%s is at version %d, and the event is stored; its position did not come", args[0], commit.Version),
+							Hint:    "don't append it again; annals sequence numbers the log of a store on DynamoDB",
+						}
+					}
 				}
 				return a.printCommit(commit)
 			})
