@@ -123,11 +123,11 @@ func (a *appending) compare(ctx context.Context, id string, version int64) error
 	if there == nil || err != nil {
 		return err
 	}
-	events, err := a.d.calls.events(ctx, there)
+	events, pending, err := a.d.calls.eventsOf(ctx, there)
 	if err != nil || events[version-there.first].ID != id {
 		return err
 	}
-	if there.body() != "" {
+	if pending {
 		if err := a.d.calls.promote(ctx, there.body()); err != nil {
 			return unknown(a.at.stream, err)
 		}

@@ -44,10 +44,12 @@ func newCalls(db database, s3 objects, address Address, o Options) *calls {
 		// A page must fit into an item, even if it can't be packed.
 		c.sizes.pageBytes = min(c.sizes.pageBytes, maxItem*3/4)
 	}
-	if c.clock == nil {
-		// Without the monotonic reading, which stands still while a machine sleeps.
-		c.clock = func() time.Time { return time.Now().Round(0) }
+	clock := c.clock
+	if clock == nil {
+		clock = time.Now
 	}
+	// Without the monotonic reading, which stands still while a machine sleeps.
+	c.clock = func() time.Time { return clock().Round(0) }
 	if c.random == nil {
 		c.random = rand.Uint64
 	}

@@ -34,7 +34,6 @@ type stored struct {
 	stream string
 	first  int64
 	count  int64
-	id     string
 	time   time.Time
 	item   item
 }
@@ -48,7 +47,7 @@ func (s *stored) name() string { return fmt.Sprintf("stream %q, version %d", s.s
 func newStored(i item) (stored, error) {
 	s := stored{
 		stream: i.text(attrStream), first: i.number(attrVersion), count: max(i.number(attrCount), 1),
-		id: string(i.bytes(attrCommit)), item: i,
+		item: i,
 	}
 	t, err := time.Parse(time.RFC3339Nano, i.text(attrTime))
 	if err != nil || s.stream == "" || s.first < 1 || s.count > annals.MaxCommitEvents {

@@ -144,14 +144,12 @@ func (c wholeBodies) Do(r *http.Request) (*http.Response, error) {
 	return c.HTTPClient.Do(r)
 }
 
-// retryer is the SDK's own, with what the SDK does not send again and without
+// newRetryer is the SDK's own, with what the SDK does not send again and without
 // its budget of retries, which would fail calls that may still succeed.
-type retryer struct{ *retry.Standard }
-
 func newRetryer() aws.Retryer {
-	return retryer{retry.NewStandard(func(o *retry.StandardOptions) {
+	return retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts, o.MaxBackoff = maxTries, maxBackoff
 		o.RateLimiter = ratelimit.None
 		o.Retryables = append(o.Retryables, retryCodes)
-	})}
+	})
 }

@@ -8,7 +8,6 @@ import (
 	"net"
 	"sync"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	smithy "github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
@@ -181,5 +180,3 @@ func unclear(err error) bool {
 func (t *tries) once(writes, reads float64) Cost {
 	return Cost{Requests: max(t.n, 1), Writes: writes, Reads: reads}
 }
-
-var _ aws.Retryer = retryer{}

@@ -135,11 +135,11 @@ func impatient() *aws.Config {
 	return &aws.Config{
 		Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
 		Retryer: func() aws.Retryer {
-			return retryer{retry.NewStandard(func(o *retry.StandardOptions) {
+			return retry.NewStandard(func(o *retry.StandardOptions) {
 				o.MaxAttempts, o.RateLimiter = 12, ratelimit.None
 				o.Backoff = retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return time.Microsecond, nil })
 				o.Retryables = append(o.Retryables, retryCodes)
-			})}
+			})
 		},
 	}
 }

@@ -290,3 +290,13 @@ func TestCausesGoBeforeEffects(t *testing.T) {
 		wantSound(t, d, 30)
 	}
 }
+
+// A clock that stands still while a machine sleeps would hide how old a look at
+// the log is.
+func TestClocksRunWhileAMachineSleeps(t *testing.T) {
+	for _, clock := range []func() time.Time{nil, time.Now} {
+		if now := newCalls(nil, nil, Address{}, Options{Clock: clock}).clock(); strings.Contains(now.String(), "m=") {
+			t.Errorf("%v has a monotonic reading", now)
+		}
+	}
+}

@@ -19,18 +19,18 @@ import (
 //	shard  how far workers have read the table's stream
 //	store  what the tables are
 const (
-	keyLog    = "log"
-	keyRun    = "run"
-	attrLast  = "last"  // position of the last event, of a page or a run
-	attrRun   = "run"   // of a page: the first position of its run
-	attrNth   = "nth"   // of a page: its number in the run, from 1
-	attrSize  = "size"  // of a page: the bytes of its run's pages with it
-	attrID    = "id"    // of a page: 8 random bytes of the sequencer that wrote it
-	attrKey3  = "s3"    // of a page or a run: the object that holds it
-	attrHash  = "hash"  // of the object
-	attrSince = "since" // of a run: the oldest time of its events, Unix seconds
-	attrNew   = "new"   // of a run: the newest time of its events, Unix seconds
-	attrUntil = "until" // TTL of what is not needed any more: Unix seconds
+	keyLog     = "log"
+	keyRun     = "run"
+	attrLast   = "last"  // position of the last event, of a page or a run
+	attrRun    = "run"   // of a page: the first position of its run
+	attrNth    = "nth"   // of a page: its number in the run, from 1
+	attrSize   = "size"  // of a page: the bytes of its run's pages with it
+	attrID     = "id"    // of a page: 8 random bytes of the sequencer that wrote it
+	attrObject = "s3"    // of a page or a run: the object that holds it
+	attrHash   = "hash"  // of the object
+	attrSince  = "since" // of a run: the oldest time of its events, Unix seconds
+	attrNew    = "new"   // of a run: the newest time of its events, Unix seconds
+	attrUntil  = "until" // TTL of what is not needed any more: Unix seconds
 )
 
 // sizes bound the parts of the log.
@@ -102,7 +102,7 @@ func parsePage(text []byte, first int64, name string) ([]annals.Event, error) {
 func (c *calls) page(ctx context.Context, i item) (page, error) {
 	p := page{
 		first: i.number(attrAt), last: i.number(attrLast), run: i.number(attrRun), nth: i.number(attrNth),
-		size: i.number(attrSize), id: string(i.bytes(attrID)), object: i.text(attrKey3),
+		size: i.number(attrSize), id: string(i.bytes(attrID)), object: i.text(attrObject),
 	}
 	name := fmt.Sprintf("page %d of the log", p.first)
 	if i[attrUntil] != nil {
@@ -178,5 +178,5 @@ func (r *run) within(q *annals.Query) bool {
 }
 
 func newRun(i item) run {
-	return run{first: i.number(attrAt), last: i.number(attrLast), oldest: i.number(attrSince), newest: i.number(attrNew), object: i.text(attrKey3), hash: i.text(attrHash)}
+	return run{first: i.number(attrAt), last: i.number(attrLast), oldest: i.number(attrSince), newest: i.number(attrNew), object: i.text(attrObject), hash: i.text(attrHash)}
 }

@@ -53,7 +53,7 @@ func (c *calls) seal(ctx context.Context, pages []page) error {
 		if err := c.putObject(ctx, r.object, packed); err != nil {
 			return err
 		}
-		i[attrKey3], i[attrHash] = textValue(r.object), textValue(r.hash)
+		i[attrObject], i[attrHash] = textValue(r.object), textValue(r.hash)
 	}
 	if err := c.writeIndex(ctx, r, events); err != nil {
 		return err
@@ -105,7 +105,7 @@ func (s *Sequencer) finishSealing(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		p := page{first: i.number(attrAt), last: i.number(attrLast), run: i.number(attrRun), object: i.text(attrKey3)}
+		p := page{first: i.number(attrAt), last: i.number(attrLast), run: i.number(attrRun), object: i.text(attrObject)}
 		if i[attrUntil] == nil {
 			left = append(left, p)
 		}

@@ -98,8 +98,11 @@ func (s *Sequencer) commits(ctx context.Context, items []map[string]types.Attrib
 		}
 		t := s.calls.eventsTable()
 		there, gone := s.calls.get(ctx, t, item(i).text(t.pk), item(i).number(t.sk))
-		if gone != nil || there != nil {
-			return nil, errors.Join(err, gone)
+		if gone != nil {
+			return nil, gone
+		}
+		if there != nil {
+			return nil, err
 		}
 		s.calls.logger.Warn("a record of what was no commit is left out, as its item is gone", "error", err)
 	}
@@ -368,6 +371,6 @@ func (c *calls) placePage(ctx context.Context, p *page, i item) (int64, error) {
 	// A key of its own, so that who loses the race can remove it.
 	p.object = c.key(pagesPrefix, fmt.Sprintf("%019d-%x", p.first, p.id))
 	delete(i, attrEvents)
-	i[attrKey3], i[attrHash] = textValue(p.object), textValue(hashOf(packed))
+	i[attrObject], i[attrHash] = textValue(p.object), textValue(hashOf(packed))
 	return int64(len(packed)), c.putObject(ctx, p.object, packed)
 }

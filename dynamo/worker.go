@@ -28,7 +28,7 @@ type Worker struct {
 	stream  string    // its ARN
 	created time.Time // of the table, if its stream is as old
 	shards  map[string]*shard
-	order   []string // of shards, parents first
+	order   []string // of shards, as the stream lists them
 	listed  time.Time
 	lost    bool // records may have been dropped before they were read
 	behind  int  // steps since then

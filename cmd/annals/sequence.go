@@ -12,7 +12,7 @@ import (
 )
 
 // otherStores is why no other store needs a sequencer.
-const otherStores = "other stores number their log as they append"
+const otherStores = "directories number their log as they append; for a server over DynamoDB run annals serve --sequence there"
 
 func (a *app) sequence() *cobra.Command {
 	poll := time.Duration(0)

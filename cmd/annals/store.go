@@ -40,7 +40,7 @@ func (a *app) directory(command string) (string, error) {
 		return "", err
 	}
 	if a.isRemote() || a.isDynamo() {
-		return "", usage("annals "+command+" works on a directory, not on "+a.store, "run it where the directory is, with --store DIR")
+		return "", usage("annals "+command+" works on a directory, not on "+a.store, "run it where the store is, with the --store of that server")
 	}
 	return a.store, nil
 }
