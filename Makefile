@@ -1,5 +1,6 @@
 # make test runs all that a change must pass, and nothing needs to be installed
-# for it but Go, bash and npm. The other targets take longer.
+# for it but Go, bash, npm and what stand-ins installs. The other targets take
+# longer.
 
 GO ?= go
 FUZZTIME ?= 60s
@@ -17,9 +18,11 @@ vet:
 staticcheck:
 	$(GO) tool -modfile=tools/go.mod staticcheck ./...
 
-# What tests run in place of AWS and Go modules don't bring along; see awstest.
+# What tests run in place of AWS, and the database servers that they start: all
+# that Go modules don't bring along. See awstest and sqltest.
 stand-ins:
 	tools/dynoxide.sh
+	tools/servers.sh
 
 # Unit tests, contract, hostile input, kill -9, arrows, fuzz seeds, examples, and
 # the commands of README and docs.

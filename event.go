@@ -5,6 +5,10 @@ import "time"
 // JSONContentType is the content type of an event that names none.
 const JSONContentType = "application/json"
 
+// OwnPrefix starts the names of the streams in which Annals keeps what is its own,
+// such as snapshots. Consumers pass them over.
+const OwnPrefix = "annals."
+
 // An Event is one immutable fact. The first block is the author's; Stream,
 // Version and Position are set by the store and ignored on append.
 type Event struct {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -40,7 +41,11 @@ func (b *bencher) http(ctx context.Context) (rows []Row, err error) {
 	var rates, p50, p99 []float64
 	for round := range rounds {
 		b.Say(fmt.Sprintf("http-%d: round %d of %d", httpRate, round+1, rounds))
-		rate, took, err := openLoop(ctx, store, round, n)
+		rate, took, err := openLoop(n, httpRate, httpConnections, func(worker, _ int) error {
+			stream := fmt.Sprintf("order-%d-%d", round, worker)
+			_, err := store.Append(ctx, stream, annals.Any, annals.Event{Type: eventType, Source: eventSource, Data: payload})
+			return err
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -54,35 +59,37 @@ func (b *bencher) http(ctx context.Context) (rows []Row, err error) {
 	}}, nil
 }
 
-func openLoop(ctx context.Context, store *annals.Store, round, n int) (float64, []time.Duration, error) {
-	due := make(chan time.Time, n) // never blocks: the loop is open
-	took := make([][]time.Duration, httpConnections)
-	errs := make([]error, httpConnections)
+// openLoop calls do n times at a steady rate, each time from one of so many
+// workers, and returns the rate that came of it and how long each call took from
+// when it was due.
+func openLoop(n, perSecond, workers int, do func(worker, i int) error) (float64, []time.Duration, error) {
+	type turn struct {
+		i  int
+		at time.Time
+	}
+	due := make(chan turn, n) // never blocks: the loop is open
+	took := make([][]time.Duration, workers)
+	errs := make([]error, workers)
 	var wg sync.WaitGroup
 	began := time.Now()
-	for c := range httpConnections {
+	for w := range workers {
 		wg.Go(func() {
-			stream := fmt.Sprintf("order-%d-%d", round, c)
-			for at := range due {
-				_, err := store.Append(ctx, stream, annals.Any, annals.Event{Type: eventType, Source: eventSource, Data: payload})
-				took[c] = append(took[c], time.Since(at))
-				errs[c] = errors.Join(errs[c], err)
+			for t := range due {
+				err := do(w, t.i)
+				took[w] = append(took[w], time.Since(t.at))
+				errs[w] = errors.Join(errs[w], err)
 			}
 		})
 	}
 	for i := range n {
-		at := began.Add(time.Duration(i) * time.Second / httpRate)
+		at := began.Add(time.Duration(i) * time.Second / time.Duration(perSecond))
 		if wait := time.Until(at); wait > 0 {
 			time.Sleep(wait)
 		}
-		due <- at
+		due <- turn{i, at}
 	}
 	close(due)
 	wg.Wait()
 	elapsed := time.Since(began)
-	var all []time.Duration
-	for _, t := range took {
-		all = append(all, t...)
-	}
-	return float64(n) / elapsed.Seconds(), all, errors.Join(errs...)
+	return float64(n) / elapsed.Seconds(), slices.Concat(took...), errors.Join(errs...)
 }

@@ -76,6 +76,8 @@ func Run(ctx context.Context, opts Options) (report Report, err error) {
 		{[]string{"load-10", "load-1000", "by-type-100", "scan"}, b.reads},
 		{[]string{"ingest", "reopen"}, b.ingest},
 		{[]string{"http-2000"}, b.http},
+		{[]string{"rebuild-go", "rebuild-jq"}, b.rebuilds},
+		{[]string{"visible-1000"}, b.visible},
 	}
 	if err := b.known(names(groups)); err != nil {
 		return report, err

@@ -1,0 +1,77 @@
+package consumer
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/eb901187/annals"
+	"github.com/eb901187/annals/view"
+)
+
+// A Message is one event on its way to a Handler.
+type Message struct {
+	annals.Event
+	// Attempt counts the tries of this event, from 1. A batch's tries count for
+	// its first event only.
+	Attempt int
+	// Edited says that an operator replaced Data.
+	Edited bool
+}
+
+// Now is the time by which a Handler acts: the event's own.
+func (m *Message) Now() time.Time { return m.Time }
+
+// Cause is the event as others name it in their Causation: stream@version.
+func (m *Message) Cause() string { return m.Stream + "@" + strconv.FormatInt(m.Version, 10) }
+
+// A Handler works on the events of one consumer. A Runner calls it from one
+// goroutine at a time.
+type Handler interface {
+	// Handle works on batch, which has at least one event, in order of position.
+	// What it returns is committed together with the checkpoint; the Runner adds
+	// its own keys to it. It keeps nothing of batch beyond that Commit.
+	//
+	// After an error the Runner calls Forget and tries smaller batches until
+	// the event at fault stands alone; that one is tried again, and then parked.
+	// An error that Permanent made is not tried again. While errors say that a
+	// store can't be reached (annals.ErrUnavailable, ErrUnknownOutcome, ErrNoSpace)
+	// nothing is parked: the Runner waits for the store.
+	Handle(ctx context.Context, batch []Message) (view.Change, error)
+
+	// Forget says that the view may differ from what Handle has returned so far,
+	// so that nothing the Handler remembers of it may be used.
+	Forget()
+}
+
+// Each makes a Handler of a function that is called for one event at a time and
+// writes nothing to the view. It must be harmless to call again with an event
+// that it has worked on, because a crash can come between it and the checkpoint.
+func Each(f func(ctx context.Context, m *Message) error) Handler { return each(f) }
+
+type each func(ctx context.Context, m *Message) error
+
+func (f each) Handle(ctx context.Context, batch []Message) (view.Change, error) {
+	for i := range batch {
+		if err := f(ctx, &batch[i]); err != nil {
+			return view.Change{}, err
+		}
+	}
+	return view.Change{}, nil
+}
+
+func (each) Forget() {}
+
+// Permanent marks err as one that another try can't mend: its event is parked at
+// once. A panic counts as permanent.
+func Permanent(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &permanent{err}
+}
+
+type permanent struct{ err error }
+
+func (p *permanent) Error() string { return p.err.Error() }
+func (p *permanent) Unwrap() error { return p.err }

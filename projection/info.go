@@ -1,0 +1,124 @@
+package projection
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/eb901187/annals/consumer"
+	"github.com/eb901187/annals/view"
+)
+
+// An Info is what there is of one projection.
+type Info struct {
+	Name        string       `json:"name"`
+	File        string       `json:"file,omitempty"`     // where it is defined; empty for Go code
+	Revision    string       `json:"revision,omitempty"` // of the definition; empty if this process has none
+	Live        int          `json:"live"`               // the generation that answers reads
+	Previous    int          `json:"previous,omitempty"` // the one that Rollback goes back to
+	Generations []Generation `json:"generations"`
+}
+
+// A Generation is one build of a view and where its consumer stands.
+type Generation struct {
+	Number   int             `json:"number"`
+	Role     Role            `json:"role"`
+	Revision string          `json:"revision"`
+	Created  time.Time       `json:"created"`
+	Status   consumer.Status `json:"status"`
+}
+
+// A Role is what a generation is for.
+type Role string
+
+// The roles. Only a Stale generation and one that is being Deleted don't follow
+// the log.
+const (
+	Live     Role = "live"     // answers reads
+	Previous Role = "previous" // was live, and is kept up to date for Rollback
+	Building Role = "building" // is built beside the live one, for Switch
+	Stale    Role = "stale"    // is left over
+	Deleted  Role = "deleted"  // is being removed
+)
+
+// Building is the generation beside the live one, or nil.
+func (i *Info) Building() *Generation {
+	for n := range i.Generations {
+		if i.Generations[n].Role == Building {
+			return &i.Generations[n]
+		}
+	}
+	return nil
+}
+
+// List describes every projection that is defined here or has a view, by name.
+func (s *Set) List(ctx context.Context) ([]Info, error) {
+	names := map[string]bool{}
+	s.mu.Lock()
+	for name := range s.projections {
+		names[name] = true
+	}
+	s.mu.Unlock()
+	for doc, err := range s.views.Scan(ctx, metaSpace, view.Range{}) {
+		if err != nil {
+			return nil, err
+		}
+		names[doc.Key] = true
+	}
+	var all []Info
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		info, err := s.Show(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, info)
+	}
+	return all, nil
+}
+
+// Show describes one projection.
+func (s *Set) Show(ctx context.Context, name string) (Info, error) {
+	g, err := readGenerations(ctx, s.views, name)
+	if err != nil {
+		return Info{}, err
+	}
+	s.mu.Lock()
+	p := s.projections[name]
+	s.mu.Unlock()
+	if p == nil && len(g.List) == 0 {
+		return Info{}, notFound(name)
+	}
+	info := Info{Name: name, Live: g.Live, Previous: g.Previous, Generations: []Generation{}}
+	if p != nil {
+		info.File, info.Revision = p.file, p.revision
+	}
+	for i := range g.List {
+		of := &g.List[i]
+		status, err := s.status(ctx, name, of.Number)
+		if err != nil {
+			return info, err
+		}
+		info.Generations = append(info.Generations, Generation{of.Number, g.role(of), of.Revision, of.Created, status})
+	}
+	return info, nil
+}
+
+func (g *generations) role(of *generation) Role {
+	switch {
+	case of.Deleted:
+		return Deleted
+	case of.Number == g.Live:
+		return Live
+	case of.Number == g.Previous:
+		return Previous
+	case g.kept(of):
+		return Building
+	}
+	return Stale
+}
+
+// status is where a generation stands, as this process sees it if it works on it.
+func (s *Set) status(ctx context.Context, name string, n int) (consumer.Status, error) {
+	return s.Status(ctx, generationName(name, n))
+}

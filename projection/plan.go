@@ -1,0 +1,131 @@
+package projection
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/eb901187/annals"
+)
+
+// A Plan is what an operation would do to the generations of a projection.
+type Plan struct {
+	Projection string       `json:"projection"`
+	Changes    []RoleChange `json:"changes"`
+}
+
+// A RoleChange is a generation that gets another role. What is Deleted then goes
+// with all its documents; what is Stale no longer follows the log.
+type RoleChange struct {
+	Generation int  `json:"generation"`
+	From       Role `json:"from"`
+	To         Role `json:"to"`
+}
+
+// PlanSwitch says what Switch would do, with its errors.
+func (s *Set) PlanSwitch(ctx context.Context, name string, force bool) (Plan, error) {
+	return s.plan(ctx, name, func(g *generations) error {
+		number, err := s.switchable(ctx, name, g, force)
+		if err != nil {
+			return err
+		}
+		return g.switchTo(name, number)
+	})
+}
+
+// PlanRollback says what Rollback would do, with its errors.
+func (s *Set) PlanRollback(ctx context.Context, name string) (Plan, error) {
+	return s.plan(ctx, name, func(g *generations) error { return g.rollBack(name) })
+}
+
+// PlanDelete says what Delete would do, with its errors.
+func (s *Set) PlanDelete(ctx context.Context, name string, number int) (Plan, error) {
+	return s.plan(ctx, name, func(g *generations) error { return g.strike(name, number) })
+}
+
+// PlanDeleteAll says what DeleteAll would do, with its errors.
+func (s *Set) PlanDeleteAll(ctx context.Context, name string) (Plan, error) {
+	return s.plan(ctx, name, func(g *generations) error { return g.strikeAll(name) })
+}
+
+// plan compares the roles before and after a change that is not written down.
+func (s *Set) plan(ctx context.Context, name string, change func(*generations) error) (Plan, error) {
+	p := Plan{Projection: name, Changes: []RoleChange{}}
+	g, err := s.existing(ctx, name)
+	if err != nil {
+		return p, err
+	}
+	before := make([]Role, len(g.List))
+	for i := range g.List {
+		before[i] = g.role(&g.List[i])
+	}
+	if err := change(g); err != nil {
+		return p, err
+	}
+	for i := range g.List {
+		if after := g.role(&g.List[i]); after != before[i] {
+			p.Changes = append(p.Changes, RoleChange{g.List[i].Number, before[i], after})
+		}
+	}
+	return p, nil
+}
+
+// switchable is the number of the generation that a switch makes live.
+func (s *Set) switchable(ctx context.Context, name string, g *generations, force bool) (int, error) {
+	next := g.next()
+	if next == nil {
+		return 0, &annals.Error{Code: annals.CodeConflict, Message: "projection " + name + " has no generation but the live one to switch to", Hint: "annals projection rebuild " + name + " builds one"}
+	}
+	if !force {
+		if err := s.ready(ctx, name, g.Live, next.Number); err != nil {
+			return 0, err
+		}
+	}
+	return next.Number, nil
+}
+
+func (g *generations) switchTo(name string, number int) error {
+	if next := g.next(); next == nil || next.Number != number {
+		return &annals.Error{Code: annals.CodeConflict, Message: "the generations of projection " + name + " were changed meanwhile", Hint: "see annals projection show " + name}
+	}
+	g.Live, g.Previous = number, g.Live
+	return nil
+}
+
+func (g *generations) rollBack(name string) error {
+	if len(g.List) == 0 {
+		return notFound(name)
+	}
+	if g.find(g.Previous) == nil {
+		return &annals.Error{Code: annals.CodeConflict, Message: "projection " + name + " has no generation to go back to", Hint: "annals projection show " + name + " lists its generations"}
+	}
+	g.Live, g.Previous = g.Previous, g.Live
+	return nil
+}
+
+// strike marks a generation as one that is to be removed.
+func (g *generations) strike(name string, number int) error {
+	of := g.find(number)
+	switch {
+	case len(g.List) == 0:
+		return notFound(name)
+	case of == nil:
+		return &annals.Error{Code: annals.CodeNotFound, Message: fmt.Sprintf("projection %s has no generation %d", name, number), Hint: "annals projection show " + name}
+	case number == g.Live:
+		return &annals.Error{Code: annals.CodeConflict, Message: fmt.Sprintf("generation %d of projection %s is live", number, name), Hint: "switch or roll back first; --all deletes the whole projection"}
+	}
+	if of.Deleted = true; number == g.Previous {
+		g.Previous = 0
+	}
+	return nil
+}
+
+func (g *generations) strikeAll(name string) error {
+	if len(g.List) == 0 {
+		return notFound(name)
+	}
+	for i := range g.List {
+		g.List[i].Deleted = true
+	}
+	g.Live, g.Previous = 0, 0
+	return nil
+}

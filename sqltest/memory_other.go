@@ -1,0 +1,7 @@
+//go:build !linux
+
+package sqltest
+
+import "os"
+
+func parent() string { return os.TempDir() }
