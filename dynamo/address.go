@@ -15,7 +15,8 @@ const Scheme = "dynamodb"
 
 // An Address says where a store is.
 type Address struct {
-	// Name is what the tables' names start with: NAME-events and NAME-log.
+	// Name is what the tables' names start with: NAME-events, NAME-log, and
+	// NAME-views for what package view/dynamoview keeps.
 	Name string
 	// Region is AWS's, for example eu-central-1; empty takes the environment's.
 	Region string

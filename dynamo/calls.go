@@ -73,8 +73,11 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// A table is one of the store's two, with the names of its keys.
-type table struct{ name, pk, sk string }
+// A table is one of the store's, with the names of its keys.
+type table struct {
+	name, pk, sk string
+	named        bool // sk is a string, not a number
+}
 
 // The keys of the log table; what they hold is in page.go.
 const (
@@ -83,9 +86,11 @@ const (
 )
 
 func (c *calls) eventsTable() table {
-	return table{c.address.Name + "-events", attrStream, attrVersion}
+	return table{name: c.address.Name + "-events", pk: attrStream, sk: attrVersion}
 }
-func (c *calls) logTable() table { return table{c.address.Name + "-log", attrKey, attrAt} }
+func (c *calls) logTable() table {
+	return table{name: c.address.Name + "-log", pk: attrKey, sk: attrAt}
+}
 
 func (t table) key(pk string, sk int64) item {
 	return item{t.pk: textValue(pk), t.sk: numberValue(sk)}

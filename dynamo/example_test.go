@@ -24,6 +24,9 @@ func ExampleAddress_Plan() {
 	// table orders-log: keys key (S), at (N); on-demand; deletion protection
 	// table orders-log: point-in-time recovery
 	// table orders-log: time to live by until
+	// table orders-views: keys space (S), key (S); on-demand; deletion protection
+	// table orders-views: point-in-time recovery
+	// table orders-views: the mark of layout 1
 	// bucket orders-log: in the tables' region; encrypted
 	// bucket orders-log: no public access
 	// bucket orders-log: lifecycle: orders/pending/ is removed after 30 days, parts of uploads after 7

@@ -38,6 +38,7 @@ func (a Address) Plan() []Part {
 		{Resource: log, Setting: "point-in-time recovery"},
 		{Resource: log, Setting: "time to live by " + attrUntil},
 	}
+	parts = append(parts, viewsParts(a.Name)...)
 	if a.Bucket != "" {
 		bucket := "bucket " + a.Bucket
 		parts = append(parts,
@@ -48,8 +49,8 @@ func (a Address) Plan() []Part {
 	return append(parts, Part{Resource: log, Setting: fmt.Sprintf("the mark of layout %d", layout)})
 }
 
-// Init makes the tables and the bucket of a store, and completes what is missing
-// of them. It changes no events, so that it may run at any time and again. It
+// Init makes the tables and the bucket of a store and the table of its views, and
+// completes what is missing of them. It changes no events, so that it may run at any time and again. It
 // tells done, if it is not nil, of each part.
 func Init(ctx context.Context, address Address, opts *Options, done func(Part)) error {
 	if opts == nil {
@@ -85,6 +86,7 @@ func (m *maker) run(ctx context.Context) error {
 		func(ctx context.Context) (bool, error) { return m.recovery(ctx, m.calls.logTable()) },
 		m.timeToLive,
 	}
+	steps = append(steps, m.viewsSteps()...)
 	if m.clients.s3 != nil {
 		steps = append(steps, m.bucket, m.closeBucket, m.lifecycle)
 	}
@@ -108,10 +110,14 @@ func (m *maker) run(ctx context.Context) error {
 
 // table makes a table, or checks the one that is there.
 func (m *maker) table(ctx context.Context, t table, stream bool) (made bool, err error) {
+	sort := types.ScalarAttributeTypeN
+	if t.named {
+		sort = types.ScalarAttributeTypeS
+	}
 	in := &dynamodb.CreateTableInput{
 		TableName: &t.name, BillingMode: types.BillingModePayPerRequest, DeletionProtectionEnabled: aws.Bool(true),
 		AttributeDefinitions: []types.AttributeDefinition{
-			{AttributeName: &t.pk, AttributeType: types.ScalarAttributeTypeS}, {AttributeName: &t.sk, AttributeType: types.ScalarAttributeTypeN},
+			{AttributeName: &t.pk, AttributeType: types.ScalarAttributeTypeS}, {AttributeName: &t.sk, AttributeType: sort},
 		},
 		KeySchema: []types.KeySchemaElement{{AttributeName: &t.pk, KeyType: types.KeyTypeHash}, {AttributeName: &t.sk, KeyType: types.KeyTypeRange}},
 	}

@@ -28,11 +28,16 @@ func (s *Set) begin(ctx context.Context, p *Projection) (int, error) {
 	if err := s.create(ctx, p, 1); err != nil {
 		return 0, err
 	}
+	end, err := s.store.End(ctx)
+	if err != nil {
+		return 0, err
+	}
 	g, err := s.edit(ctx, p.name, func(g *generations) error {
 		if len(g.List) > 0 {
 			return errUnchanged // another process was first
 		}
-		g.Live = g.add(p, s.opts.Consumer.Clock()).Number
+		first := g.add(p, s.opts.Consumer.Clock())
+		first.End, g.Live = end, first.Number
 		return nil
 	})
 	if err != nil {
@@ -43,7 +48,7 @@ func (s *Set) begin(ctx context.Context, p *Projection) (int, error) {
 
 // Rebuild begins a new generation of the projection as it is defined now, beside
 // the live one, and returns its number. If one of this very definition is being
-// built already, that one goes on. The live view answers reads until Switch.
+// built already, be it the first one, that one goes on. The live view answers reads until Switch.
 func (s *Set) Rebuild(ctx context.Context, name string) (int, error) {
 	p, err := s.defined(name)
 	if err != nil {
@@ -59,6 +64,12 @@ func (s *Set) Rebuild(ctx context.Context, name string) (int, error) {
 	next := g.next()
 	if next != nil && next.Revision == p.revision {
 		return next.Number, nil
+	}
+	if live := g.find(g.Live); next == nil && live != nil && live.End > 0 && live.Revision == p.revision {
+		status, err := s.status(ctx, name, live.Number)
+		if err != nil || status.Position < live.End {
+			return live.Number, err
+		}
 	}
 	if next != nil {
 		if err := s.Delete(ctx, name, next.Number); err != nil {

@@ -34,6 +34,7 @@ type generation struct {
 	File     string    `json:"file,omitempty"`
 	Text     []byte    `json:"text,omitempty"` // of a file, so that it goes on although the file has changed
 	Created  time.Time `json:"created"`
+	End      int64     `json:"end,omitempty"`     // of the log when it began; of one that was live at once
 	Deleted  bool      `json:"deleted,omitempty"` // its documents are being removed
 }
 
