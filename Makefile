@@ -45,8 +45,13 @@ robust:
 	$(GO) test -timeout 60m -v ./robust -kills 500
 	$(GO) test -timeout 60m -v ./embedded -run TestCrashes -crashes 500
 	$(GO) test -timeout 60m -v ./dynamo -run 'TestSimulation$$' -schedules 40000
+	$(GO) test -timeout 60m -v ./projection -run 'TestChaos$$' -chaos 500
+	$(GO) test -timeout 60m -v ./reaction -run TestChaos -runs 400
 
 fuzz:
+	$(GO) test ./projection/fold -run XXX -fuzz FuzzParse -fuzztime $(FUZZTIME)
+	$(GO) test ./projection/fold -run XXX -fuzz FuzzExpression -fuzztime $(FUZZTIME)
+	$(GO) test ./projection/fold -run XXX -fuzz FuzzDecode -fuzztime $(FUZZTIME)
 	$(GO) test ./dynamo -run XXX -fuzz FuzzLine -fuzztime $(FUZZTIME)
 	$(GO) test ./dynamo -run XXX -fuzz FuzzPlaces -fuzztime $(FUZZTIME)
 	$(GO) test . -run XXX -fuzz FuzzCheckJSON -fuzztime $(FUZZTIME)

@@ -2,6 +2,7 @@ package projection
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/eb901187/annals"
@@ -22,12 +23,14 @@ func (s *Set) ConsumerName(ctx context.Context, name string) (string, error) {
 	if err := consumer.CheckName(name); err != nil {
 		return "", err
 	}
-	g, err := readGenerations(ctx, s.views, name)
-	if err != nil {
-		return "", err
-	}
-	if g.Live > 0 {
-		return generationName(name, g.Live), nil
+	if checkName(name) == nil {
+		g, err := readGenerations(ctx, s.views, name)
+		if err != nil {
+			return "", err
+		}
+		if g.Live > 0 {
+			return generationName(name, g.Live), nil
+		}
 	}
 	known, err := consumer.Names(ctx, s.views)
 	if err != nil || slices.Contains(known, name) {
@@ -63,12 +66,12 @@ func (s *Set) Status(ctx context.Context, name string) (consumer.Status, error) 
 	return r.status(ctx)
 }
 
-// status is that of the runner, or why it ended.
+// status is that of the runner, or why it ended by itself.
 func (r *running) status(ctx context.Context) (consumer.Status, error) {
 	status, err := r.runner.Status(ctx)
 	select {
 	case <-r.done:
-		if r.err != nil {
+		if r.err != nil && !errors.Is(r.err, context.Canceled) {
 			status.State, status.Error = consumer.Stalled, r.err.Error()
 		}
 	default:

@@ -74,6 +74,9 @@ func (g *generations) add(p *Projection, now time.Time) *generation {
 }
 
 func readGenerations(ctx context.Context, views view.Store, name string) (*generations, error) {
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
 	found, err := views.Get(ctx, metaSpace, name)
 	doc, ok := found[name]
 	if err != nil || !ok {

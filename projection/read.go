@@ -44,7 +44,10 @@ func (s *Set) Get(ctx context.Context, name, key string, opts *ReadOptions) (vie
 	}
 	doc, ok := found[key]
 	if !ok {
-		return doc, at, &annals.Error{Code: annals.CodeNotFound, Message: fmt.Sprintf("projection %s has no document %q at position %d", name, key, at.Position)}
+		return doc, at, &annals.Error{
+			Code: annals.CodeNotFound, Message: fmt.Sprintf("projection %s has no document %q at position %d", name, key, at.Position),
+			Hint: "annals view " + name + " lists its documents; wait for the position of an append to see what it made",
+		}
 	}
 	return doc, at, nil
 }
