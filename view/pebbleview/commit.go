@@ -160,7 +160,8 @@ func (s *Store) makeRoom(n int64) error {
 	return nil
 }
 
-// Drop implements view.Store, in one step. The space on disk is free soon after.
+// Drop implements view.Store, in one step that a crash may undo like a change that
+// was not Durable. The space on disk is free soon after.
 func (s *Store) Drop(ctx context.Context, space string) error {
 	if err := view.CheckSpace(space); err != nil {
 		return err

@@ -135,7 +135,7 @@ func (s *Store) write(ctx context.Context, tx *transaction, c *view.Change, clai
 // there is none.
 func (s *Store) put(ctx context.Context, tx *transaction, puts []view.Put, replace bool) error {
 	slices.SortFunc(puts, func(a, b view.Put) int {
-		return cmp.Or(cmp.Compare(a.Space, b.Space), cmp.Compare(a.Key, b.Key))
+		return compareKeys(view.Key{Space: a.Space, Key: a.Key}, view.Key{Space: b.Space, Key: b.Key})
 	})
 	d := s.dialect
 	for batch := range putBatches(puts) {

@@ -176,7 +176,7 @@ func TestAConnectionThatBreaksDuringWork(t *testing.T) {
 		direct := open(t, address)
 		for name, after := range map[string]func(ctx context.Context, tx *sql.Tx) error{
 			"its next statement fails": statement("SELECT 1"),
-			"it fails itself":          func(context.Context, *sql.Tx) error { return errors.New("of its own") },
+			"it fails itself":          func(context.Context, *sql.Tx) error { return annals.Invalid("event", "of its own") },
 			"it notices nothing":       func(context.Context, *sql.Tx) error { return nil },
 		} {
 			t.Run(name, func(t *testing.T) {

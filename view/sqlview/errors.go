@@ -2,7 +2,6 @@ package sqlview
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
@@ -19,7 +18,7 @@ func (s *Store) failed(ctx context.Context, doing string, err error) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case s.closed.Load():
-		return &annals.Error{Code: annals.CodeClosed, Message: doing + ": the store was closed meanwhile", Err: err}
+		return &annals.Error{Code: annals.CodeClosed, Message: doing + ": the store was closed meanwhile", Hint: "open the store again", Err: err}
 	}
 	var ours interface{ ErrorCode() annals.Code }
 	if errors.As(err, &ours) {
@@ -96,9 +95,6 @@ func (d Dialect) deadlock(err error) bool {
 
 // undone says of the error of a COMMIT that certainly nothing was changed.
 func (d Dialect) undone(err error) bool {
-	if errors.Is(err, sql.ErrTxDone) {
-		return true // it was rolled back because its context had ended
-	}
 	switch d {
 	case PostgreSQL:
 		state, ok := sqlState(err)

@@ -76,6 +76,10 @@ func TestRandomChangesDoWhatTheyDoToAMap(t *testing.T) {
 				t.Fatalf("change %d: error %v, want %v", i, err, want)
 			}
 		}
+		var rows int
+		if err := s.DB().QueryRow("SELECT COUNT(*) FROM annals_documents").Scan(&rows); err != nil || rows != len(model) {
+			t.Errorf("%d rows for %d documents, error %v", rows, len(model), err)
+		}
 		for _, space := range []string{"a", "a@1", "b"} {
 			var keys []string
 			for k := range maps.Keys(model) {

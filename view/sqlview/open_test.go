@@ -4,6 +4,7 @@ import (
 	"errors"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/eb901187/annals"
@@ -31,6 +32,37 @@ func TestAnotherLayoutIsRefused(t *testing.T) {
 		if !errors.Is(err, annals.ErrInvalid) || !strings.Contains(err.Error(), "has layout 2, and this version of Annals reads layout 1") ||
 			!strings.Contains(err.Error(), "projection rebuild") {
 			t.Fatalf("error %v", err)
+		}
+	})
+}
+
+func TestManyThatMakeTheTablesAtOnce(t *testing.T) {
+	onEach(t, func(t *testing.T, address string) {
+		tables := open(t, address)
+		if tables.Dialect() == sqlview.PostgreSQL {
+			setDefault(t, tables, "default_transaction_isolation", "serializable")
+		}
+		stores := make([]*sqlview.Store, 16)
+		for i := range stores {
+			stores[i] = open(t, address) // connected, so that all are there at once
+		}
+		for range 5 {
+			execute(t, tables.DB(), "DROP TABLE annals_documents", "DROP TABLE annals_documents_format")
+			var opening sync.WaitGroup
+			start := make(chan struct{})
+			for _, s := range stores {
+				opening.Go(func() {
+					<-start
+					if _, err := sqlview.New(t.Context(), s.DB(), s.Dialect()); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			close(start)
+			opening.Wait()
+			if err := tables.Commit(t.Context(), view.Change{Put: puts("a", "1", `1`)}); err != nil {
+				t.Fatal(err)
+			}
 		}
 	})
 }

@@ -3,7 +3,6 @@ package sqlview
 import (
 	"context"
 	"iter"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/eb901187/annals/view"
@@ -44,7 +43,7 @@ func (s *Store) Scan(ctx context.Context, space string, r view.Range) iter.Seq2[
 				if d.absent() {
 					continue
 				}
-				if !strings.HasPrefix(d.Key, r.Prefix) || !yield(d.Document, nil) {
+				if !yield(d.Document, nil) {
 					return
 				}
 				left--
@@ -57,7 +56,7 @@ func (s *Store) Scan(ctx context.Context, space string, r view.Range) iter.Seq2[
 	}
 }
 
-// page reads up to n documents that match r, and perhaps some behind them.
+// page reads the next n documents that match r, or all that are left.
 func (s *Store) page(ctx context.Context, space string, r view.Range, n int) ([]row, error) {
 	if err := s.begin(ctx); err != nil {
 		return nil, err

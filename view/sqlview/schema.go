@@ -68,7 +68,7 @@ func (s *Store) makeTables(ctx context.Context) error {
 	if s.dialect != PostgreSQL {
 		return runAll(ctx, s.db, s.dialect.tables())
 	}
-	tx, err := s.db.BeginTx(ctx, nil)
+	tx, err := s.db.BeginTx(ctx, readCommitted)
 	if err != nil {
 		return err
 	}

@@ -46,8 +46,8 @@ func (d Dialect) list(b *strings.Builder, first, n int) {
 	}
 }
 
-// onConflict is what an insert does with rows that are there. Setting no column
-// still locks them on the servers.
+// upsert writes rows. Those that are there it replaces, or else only locks, which
+// an update that changes nothing does too.
 func (d Dialect) upsert(rows int, replace bool) string {
 	var b strings.Builder
 	b.WriteString("INSERT INTO annals_documents (space, doc_key, position, data) VALUES ")
@@ -72,8 +72,12 @@ func (d Dialect) upsert(rows int, replace bool) string {
 	return b.String()
 }
 
-// where chooses n keys of a space.
+// where chooses n keys of a space. PostgreSQL takes long to plan many arguments;
+// there they come as one.
 func (d Dialect) where(n int) string {
+	if d == PostgreSQL {
+		return ` WHERE space = $1 AND doc_key = ANY(string_to_array($2, E'\n'))`
+	}
 	var b strings.Builder
 	b.WriteString(" WHERE space = " + d.Placeholder(1) + " AND doc_key IN (")
 	d.list(&b, 2, n)
@@ -107,6 +111,9 @@ func (d Dialect) page(from string, bound bool, n int) string {
 // keyArguments are those of where. A list that is shorter is filled with its last
 // key.
 func (d Dialect) keyArguments(space string, keys []string) (n int, arguments []any) {
+	if d == PostgreSQL {
+		return len(keys), []any{space, strings.Join(keys, "\n")} // which no key holds
+	}
 	n = roundUp(len(keys))
 	arguments = make([]any, 1, n+1)
 	arguments[0] = d.text(space)

@@ -32,7 +32,7 @@ var _ view.Store = (*Store)(nil)
 // database of SQLite should have a busy timeout and write ahead (journal_mode
 // WAL). Errors: annals.ErrInvalid where the tables have another layout or the
 // database another encoding than UTF-8; annals.ErrUnavailable where it can't be
-// reached; annals.ErrForbidden-coded where it refuses the user.
+// reached; one of code forbidden where it refuses the user.
 func New(ctx context.Context, db *sql.DB, dialect Dialect) (*Store, error) {
 	if err := dialect.check(); err != nil {
 		return nil, err

@@ -11,13 +11,16 @@ type transaction struct {
 	end func() // rolls back what was not committed
 }
 
+// readCommitted has a statement that waited for others see what they did.
+var readCommitted = &sql.TxOptions{Isolation: sql.LevelReadCommitted}
+
 // transact begins a transaction. Nobody else writes to a database of SQLite until
 // it ends.
 func (s *Store) transact(ctx context.Context, durable bool) (*transaction, error) {
 	if s.dialect == SQLite {
 		return s.transactAlone(ctx, durable)
 	}
-	tx, err := s.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+	tx, err := s.db.BeginTx(ctx, readCommitted)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/view"
@@ -50,5 +51,5 @@ func (s *Store) workFailed(ctx context.Context, tx *transaction, err error) erro
 	if _, answered := s.dialect.code(lost); lost == nil || answered || errors.Is(lost, sql.ErrTxDone) {
 		return &view.WorkError{Err: err}
 	}
-	return s.failed(ctx, doing, errors.Join(err, lost))
+	return s.failed(ctx, doing, fmt.Errorf("%w; the work itself ended in: %v", lost, err))
 }

@@ -101,6 +101,18 @@ var scanClauses = []clause{
 		wantKeys(t, s.Scan(t.Context(), "a", view.Range{Limit: 2500}), keys[:2500]...)
 		wantKeys(t, s.Scan(t.Context(), "a", view.Range{Prefix: "0", After: keys[17]}), keys[18:]...)
 	}},
+	{"no key is lost between two pages, however close it is to another", func(t *testing.T, s view.Store) {
+		var keys []string
+		var all []view.Put
+		for i := range 1000 {
+			for _, end := range []string{"", " ", "  "} {
+				keys = append(keys, numbered(i)+end)
+				all = append(all, put("a", numbered(i)+end, `"`+strings.Repeat("x", 500)+`"`))
+			}
+		}
+		mustPut(t, s, all...)
+		wantKeys(t, s.Scan(t.Context(), "a", view.Range{}), keys...)
+	}},
 	{"a scan may be left early, read twice, and hold other calls", func(t *testing.T, s view.Store) {
 		mustPut(t, s, puts("a", 20)...)
 		scan := s.Scan(t.Context(), "a", view.Range{})
