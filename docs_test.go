@@ -117,6 +117,7 @@ func TestDocsCommands(t *testing.T) {
 		"order-7 is at version 1, position 1", "order-7 is at version 2, position 2 (stored before)", "exit code 3",
 		"4 stored, 0 stored before", "0 stored, 4 stored before", "at fault: Microservice B", `"version":"3"`, `"faulty":"Microservice B"`,
 		"all is well", "version 1 replayed false",
+		"generation 1 of orders is live", "0 documents the same, 1 different", `"status":"shipped"`,
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the tour does not print %q:\n%s", want, out)

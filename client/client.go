@@ -46,6 +46,14 @@ func Open(address string, opts *Options) (*annals.Store, error) {
 
 // OpenDriver is Open without the Store in front, for what wraps a driver.
 func OpenDriver(address string, opts *Options) (annals.Driver, error) {
+	d, err := open(address, opts)
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+func open(address string, opts *Options) (*driver, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "" {
 		return nil, annals.Invalid("address", "must be a URL without a path, such as http://127.0.0.1:4000")
@@ -176,10 +184,8 @@ func unknown(cause error) error {
 // sendErr gives a failed request its error. Unless the connection could not be
 // made, what was sent may have arrived.
 func (d *driver) sendErr(ctx context.Context, err error, changes bool) error {
-	var op *net.OpError
-	dialed := (!errors.As(err, &op) || op.Op != "dial") && !beforeSending(err)
 	switch {
-	case changes && dialed:
+	case changes && dialed(err):
 		return unknown(err)
 	case d.ctx.Err() != nil:
 		return annals.ErrClosed
@@ -190,6 +196,13 @@ func (d *driver) sendErr(ctx context.Context, err error, changes bool) error {
 		Code: annals.CodeUnavailable, Err: err, Message: "the server at " + d.base + " can't be reached",
 		Hint: "start it with annals serve, or name another with --store",
 	}
+}
+
+// dialed reports whether there was a connection, so that a request that failed
+// with err may have arrived.
+func dialed(err error) bool {
+	var op *net.OpError
+	return (!errors.As(err, &op) || op.Op != "dial") && !beforeSending(err)
 }
 
 // beforeSending reports whether TLS failed, so that no request was sent.
@@ -224,10 +237,7 @@ const waitSeconds = "30"
 func (d *driver) position(ctx context.Context, values url.Values, after int64) (int64, error) {
 	ctx, cancel := d.scope(ctx)
 	defer cancel()
-	address := d.base + "/v1/position"
-	if len(values) > 0 {
-		address += "?" + values.Encode()
-	}
+	address := d.address("/v1/position", values)
 	for {
 		answer, err := d.get(ctx, address, "application/json")
 		if err != nil {
@@ -253,24 +263,29 @@ func (d *driver) get(ctx context.Context, address, accept string) (*http.Respons
 		return nil, err
 	}
 	r.Header.Set("Accept", accept)
+	return d.send(ctx, r)
+}
+
+// send returns the answer to a request that was not refused.
+func (d *driver) send(ctx context.Context, r *http.Request) (*http.Response, error) {
 	answer, err := d.http.Do(r)
 	if err != nil {
-		return nil, d.sendErr(ctx, err, false)
+		return nil, d.lost(ctx, r, err)
 	}
 	if answer.StatusCode == http.StatusOK {
 		return answer, nil
 	}
 	text, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
 	if err = errors.Join(err, answer.Body.Close()); err != nil {
-		return nil, d.sendErr(ctx, err, false)
+		return nil, d.lost(ctx, r, err)
 	}
 	if p, ok := parseProblem(answer, text); ok {
 		return nil, p.Err()
 	}
-	return nil, &annals.Error{
+	return nil, unsure(r, &annals.Error{
 		Code: annals.CodeUnavailable, Message: fmt.Sprintf("%s answered %s, and not as an Annals server does: %.80q", d.base, answer.Status, text),
 		Hint: "check the address, and any proxy in between",
-	}
+	})
 }
 
 // Close implements annals.Driver.

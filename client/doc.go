@@ -7,4 +7,7 @@
 // events and ids, which the server recognizes. A connection that can't be made
 // is annals.ErrUnavailable: nothing was sent. A read that is cut off ends in an
 // error; Follow can be called again from the last position.
+//
+// OpenProjections reaches what the same server keeps beside the events: views,
+// with reads of one's own writes, projections, and parked events.
 package client

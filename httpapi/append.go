@@ -34,7 +34,7 @@ func (s *server) append(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	commit, err := s.store.Append(r.Context(), r.arg, expected, events...)
+	commit, err := s.store.Append(r.Context(), r.vars[0], expected, events...)
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func (s *server) appended(w http.ResponseWriter, r *request) ([]annals.Event, er
 		if err != nil {
 			return nil, err
 		}
-		m, err := ingest.DecodeBinary(attributes, r.Header.Get("Content-Type"), body, r.arg)
+		m, err := ingest.DecodeBinary(attributes, r.Header.Get("Content-Type"), body, r.vars[0])
 		return []annals.Event{m.Event}, err
 	}
 	media, err := r.media()
@@ -77,12 +77,12 @@ func (s *server) appended(w http.ResponseWriter, r *request) ([]annals.Event, er
 		return nil, err
 	}
 	if bytes.TrimLeft(body, " \t\r\n")[0] != '[' {
-		e, err := decodeEvent(media, body, r.arg)
+		e, err := decodeEvent(media, body, r.vars[0])
 		return []annals.Event{e}, err
 	}
 	var events []annals.Event
 	for element := range annals.JSONElements(body) {
-		e, err := decodeEvent(media, element, r.arg)
+		e, err := decodeEvent(media, element, r.vars[0])
 		if err != nil {
 			return nil, inElement(len(events), err)
 		}

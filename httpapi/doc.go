@@ -2,8 +2,9 @@
 //
 //	http.ListenAndServe("127.0.0.1:4000", httpapi.New(store, nil))
 //
-// Resources stand under /v1: streams, events, ingest, traces and position, with
-// /healthz, /readyz, /metrics and /openapi.json beside them. One table holds the
+// Resources stand under /v1: streams with their state, events, ingest, traces and
+// position; with Options.Projections also views, projections, and consumers with
+// their parked events; /healthz, /readyz, /metrics and /openapi.json beside them. One table holds the
 // routes; requests are matched with it, the OpenAPI document is made of it, and
 // parameters that it does not name are refused.
 //

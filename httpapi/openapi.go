@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -39,8 +40,7 @@ func document() object {
 
 func (rt *route) operation() object {
 	var params []object
-	if _, rest, ok := strings.Cut(rt.path, "{"); ok {
-		name, _, _ := strings.Cut(rest, "}")
+	for _, name := range rt.variables() {
 		params = append(params, object{"name": name, "in": "path", "required": true, "schema": object{"type": "string"}})
 	}
 	for in, list := range map[string][]param{"query": rt.query, "header": rt.headers} {
@@ -78,14 +78,24 @@ func (a answer) response() object {
 	return object{"description": a.meaning, "content": content}
 }
 
+// The words of schemas.
+var (
+	text  = object{"type": "string"}
+	count = object{"type": "integer"}
+	flag  = object{"type": "boolean"}
+	date  = object{"type": "string", "format": "date-time"}
+)
+
+func ref(name string) object { return object{"$ref": "#/components/schemas/" + name} }
+
+func list(of object) object { return object{"type": "array", "items": of} }
+
+func strict(required []string, properties object) object {
+	return object{"type": "object", "required": required, "properties": properties}
+}
+
 func schemas() object {
-	text, count := object{"type": "string"}, object{"type": "integer"}
 	orNull := func(kind string) object { return object{"type": []string{kind, "null"}} }
-	ref := func(name string) object { return object{"$ref": "#/components/schemas/" + name} }
-	list := func(of object) object { return object{"type": "array", "items": of} }
-	strict := func(required []string, properties object) object {
-		return object{"type": "object", "required": required, "properties": properties}
-	}
 	var codes []annals.Code
 	for _, info := range annals.Codes() {
 		codes = append(codes, info.Code)
@@ -98,7 +108,7 @@ func schemas() object {
 	call := strict([]string{"service", "status", "durationMs", "error"}, object{
 		"service": text, "status": orNull("integer"), "durationMs": orNull("number"), "error": orNull("string"),
 	})
-	return object{
+	all := object{
 		"Event": strict([]string{"specversion", "id", "type", "source", "stream", "version"}, object{
 			"specversion": object{"const": "1.0"}, "id": text, "type": text, "source": text, "time": object{"type": "string", "format": "date-time"},
 			"stream": text, "version": text, "correlation": text, "causation": text,
@@ -124,4 +134,6 @@ func schemas() object {
 			"expected": text, "actual": text, "stream": text, "id": text, "version": text, "results": list(result),
 		}),
 	}
+	maps.Copy(all, viewSchemas())
+	return all
 }

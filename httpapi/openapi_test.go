@@ -14,8 +14,8 @@ import (
 // The document, fetched as a client gets it, and the routes say the same, and
 // every operation answers with a status and media type that it lists.
 func TestOpenAPIMatchesTheRoutes(t *testing.T) {
-	s := start(t, Options{})
-	fillStreams(t, s)
+	s := keep(t)
+	fillStreams(t, s.live)
 	_, _, text := s.do(t, "GET", "/openapi.json", "")
 	var doc struct {
 		OpenAPI string
@@ -58,7 +58,7 @@ func TestOpenAPIMatchesTheRoutes(t *testing.T) {
 					}
 				}
 			}
-			concrete := strings.NewReplacer("{stream}", "s0", "{requestId}", "r0").Replace(path)
+			concrete := strings.NewReplacer("{stream}", "s0", "{requestId}", "r0", "{projection}", "state", "{key}", "s0", "{name}", "state", "{generation}", "1", "{position}", "1").Replace(path)
 			status, h, _ := s.do(t, strings.ToUpper(method), concrete, "")
 			media, _, _ := strings.Cut(h.Get("Content-Type"), ";")
 			response, ok := op.Responses[fmt.Sprint(status)]

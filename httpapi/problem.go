@@ -74,6 +74,9 @@ func (p *Problem) Err() error {
 	}
 	switch p.Code {
 	case annals.CodeConflict:
+		if p.Stream == "" {
+			break // not one of appending
+		}
 		return &annals.ConflictError{Stream: p.Stream, Expected: parse(p.Expected), Actual: parse(p.Actual)}
 	case annals.CodeIDReused:
 		return &annals.DuplicateError{Stream: p.Stream, ID: p.ID, Version: parse(p.Version)}

@@ -28,7 +28,7 @@ func (s *server) readStream(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	version, err := s.version(r.Context(), r.arg)
+	version, err := s.version(r.Context(), r.vars[0])
 	if err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func (s *server) readStream(w http.ResponseWriter, r *request) error {
 	out := s.newEventWriter(w, media, exact)
 	out.id = func(e *annals.Event) int64 { return e.Version }
 	out.closed = 0 < opts.To && opts.To <= version
-	if err := out.all(s.store.Stream(r.Context(), r.arg, &opts)); err != nil {
+	if err := out.all(s.store.Stream(r.Context(), r.vars[0], &opts)); err != nil {
 		return err
 	}
 	return out.end()
@@ -52,7 +52,7 @@ func (s *server) version(ctx context.Context, stream string) (int64, error) {
 	for e, err := range s.store.Stream(ctx, stream, &annals.StreamOptions{Backward: true, Limit: 1}) {
 		return e.Version, err
 	}
-	return 0, &annals.Error{Code: annals.CodeNotFound, Message: "there is no stream " + stream, Hint: "GET /v1/events lists events and their streams"}
+	return 0, noStream(stream)
 }
 
 func (s *server) readLog(w http.ResponseWriter, r *request) error {

@@ -10,7 +10,7 @@ import (
 // A route is one operation: what the mux matches and the OpenAPI document says.
 type route struct {
 	method  string
-	path    string // may hold one {name}, which takes slashes too
+	path    string // may hold {names}
 	id      string // OpenAPI's operationId, and the label of metrics
 	summary string
 	query   []param
@@ -52,7 +52,10 @@ var (
 	resumeParam   = param{"Last-Event-ID", "string", "resumes an SSE stream behind this id"}
 )
 
-var routes = []route{
+// routes is the whole interface.
+var routes = slices.Concat(storeRoutes, viewRoutes, projectionRoutes, consumerRoutes, processRoutes)
+
+var storeRoutes = []route{
 	{
 		method: "POST", path: "/v1/streams/{stream}/events", id: "append",
 		summary: "Append one event or an array of events to a stream, all or none.",
@@ -124,6 +127,10 @@ var routes = []route{
 		answers: map[int]answer{200: {"the position", []string{mediaJSON}, "Position"}, 400: problemAnswer, 404: problemAnswer, 503: problemAnswer},
 		handle:  (*server).position,
 	},
+}
+
+// processRoutes are about the server itself.
+var processRoutes = []route{
 	{
 		method: "GET", path: "/healthz", id: "health", summary: "Whether the process lives.",
 		answers: map[int]answer{200: {"it does", []string{mediaJSON}, "Status"}},
@@ -154,34 +161,67 @@ func init() {
 	})
 }
 
+// wide are the variables of a path that take slashes too. Behind one stands no
+// other variable.
+var wide = map[string]bool{"stream": true, "requestId": true, "key": true}
+
+// values are what the variables of the route's path stand for in an escaped path,
+// if that is the route's.
+func (rt *route) values(path string) (values []string, ok bool) {
+	for pattern := rt.path; ; {
+		literal, rest, variable := strings.Cut(pattern, "{")
+		if !variable {
+			return values, path == literal
+		}
+		if path, ok = strings.CutPrefix(path, literal); !ok {
+			return nil, false
+		}
+		name, after, _ := strings.Cut(rest, "}")
+		end := strings.IndexByte(path, '/')
+		switch {
+		case wide[name] && !strings.HasSuffix(path, after):
+			return nil, false
+		case wide[name]:
+			end = len(path) - len(after)
+		case end < 0:
+			end = len(path)
+		}
+		values = append(values, path[:end])
+		path, pattern = path[end:], after
+	}
+}
+
+// variables are the names in the route's path.
+func (rt *route) variables() (names []string) {
+	for _, part := range strings.Split(rt.path, "{")[1:] {
+		name, _, _ := strings.Cut(part, "}")
+		names = append(names, name)
+	}
+	return names
+}
+
 // match finds the route of a request. It works on the escaped path, so that
 // neither %2F nor .. changes which route is meant. allowed are the methods of
 // the path if only the method is wrong.
-func match(method string, u *url.URL) (found *route, arg string, allowed []string, err error) {
+func match(method string, u *url.URL) (found *route, vars, allowed []string, err error) {
 	path := u.EscapedPath()
 	for i := range routes {
 		rt := &routes[i]
-		before, rest, variable := strings.Cut(rt.path, "{")
-		escaped := ""
-		if variable {
-			_, after, _ := strings.Cut(rest, "}")
-			var ok, okToo bool
-			if escaped, ok = strings.CutPrefix(path, before); ok {
-				escaped, okToo = strings.CutSuffix(escaped, after)
-			}
-			if !ok || !okToo {
-				continue
-			}
-		} else if path != rt.path {
+		values, ok := rt.values(path)
+		if !ok {
 			continue
 		}
 		if method != rt.method && (method != http.MethodHead || rt.method != http.MethodGet) {
 			allowed = append(allowed, rt.method)
 			continue
 		}
-		arg, err = url.PathUnescape(escaped)
-		return rt, arg, nil, err
+		for i := range values {
+			if values[i], err = url.PathUnescape(values[i]); err != nil {
+				return rt, nil, nil, err
+			}
+		}
+		return rt, values, nil, nil
 	}
 	slices.Sort(allowed)
-	return nil, "", allowed, nil
+	return nil, nil, slices.Compact(allowed), nil
 }

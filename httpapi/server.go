@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/eb901187/annals"
+	"github.com/eb901187/annals/projection"
 )
 
 // Options changes how a handler works; nil means the defaults.
@@ -40,6 +41,12 @@ type Options struct {
 	// Collectors add their metrics to those of /metrics, whose own names start
 	// with annals_http_, annals_log_ and annals_events_.
 	Collectors []prometheus.Collector
+	// Projections are what the routes of views, projections and consumers are
+	// about; with nil they answer 404. Running them is the caller's.
+	Projections *projection.Set
+	// Reload reads the definition of a projection again before it is rebuilt; nil
+	// without an error says that the one that the Set has is the one.
+	Reload func(name string) (*projection.Projection, error)
 }
 
 type server struct {
@@ -71,6 +78,9 @@ func New(store *annals.Store, opts *Options) http.Handler {
 	if s.opts.Heartbeat <= 0 {
 		s.opts.Heartbeat = 15 * time.Second
 	}
+	if s.opts.Projections != nil {
+		s.opts.Collectors = append(slices.Clip(s.opts.Collectors), standing{s.opts.Projections, s.opts.Logger})
+	}
 	s.stats = newStats(store, s.opts.Collectors)
 	return s
 }
@@ -92,7 +102,7 @@ func (s *server) untilEnding(r *request) (context.Context, context.CancelFunc) {
 type request struct {
 	*http.Request
 	route  *route
-	arg    string // what the path's {name} stands for
+	vars   []string // what the path's {names} stand for
 	params url.Values
 }
 
@@ -159,7 +169,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, raw *http.Request) {
 }
 
 func (s *server) dispatch(w http.ResponseWriter, r *request) error {
-	rt, arg, allowed, err := match(r.Method, r.URL)
+	rt, vars, allowed, err := match(r.Method, r.URL)
 	switch {
 	case err != nil:
 		return annals.Invalid("path", "is not validly percent-encoded")
@@ -169,7 +179,7 @@ func (s *server) dispatch(w http.ResponseWriter, r *request) error {
 	case rt == nil:
 		return &annals.Error{Code: annals.CodeNotFound, Message: "there is no resource " + strconv.Quote(r.URL.Path), Hint: "GET /openapi.json lists what there is"}
 	}
-	r.route, r.arg = rt, arg
+	r.route, r.vars = rt, vars
 	if r.params, err = url.ParseQuery(r.URL.RawQuery); err != nil {
 		return annals.Invalid("query", "is not validly percent-encoded")
 	}

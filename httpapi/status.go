@@ -17,7 +17,7 @@ import (
 )
 
 func (s *server) trace(w http.ResponseWriter, r *request) error {
-	t, err := tracking.Read(r.Context(), s.store, r.arg, s.opts.Clock())
+	t, err := tracking.Read(r.Context(), s.store, r.vars[0], s.opts.Clock())
 	if err != nil {
 		return err
 	}
@@ -92,7 +92,7 @@ func (s *server) index(w http.ResponseWriter, _ *request) error {
 	var b strings.Builder
 	b.WriteString("Annals, an event store. /openapi.json describes these resources:\n\n")
 	for _, rt := range routes {
-		fmt.Fprintf(&b, "%-5s %-32s %s\n", rt.method, rt.path, rt.summary)
+		fmt.Fprintf(&b, "%-6s %-56s %s\n", rt.method, rt.path, rt.summary)
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, err := io.WriteString(w, b.String())

@@ -70,6 +70,9 @@ func problem(err error) httpapi.Problem {
 func (a *app) nextStep(p *httpapi.Problem) string {
 	switch p.Code {
 	case annals.CodeConflict:
+		if p.Stream == "" {
+			return "" // not one of appending, which says itself what to do
+		}
 		return fmt.Sprintf("annals read %s shows what is there now; if the event is still right, append it with --expect %s", p.Stream, p.Actual)
 	case annals.CodeIDReused:
 		return fmt.Sprintf("annals read %s --from %s --limit 1 shows what has this id; give another event another --id", p.Stream, p.Version)
@@ -85,17 +88,27 @@ func (a *app) nextStep(p *httpapi.Problem) string {
 
 func help(c *cobra.Command) string { return c.CommandPath() + " --help" }
 
+// called is c as people type it behind annals.
+func called(c *cobra.Command) string {
+	_, name, _ := strings.Cut(c.CommandPath(), " ")
+	return name
+}
+
 // takes checks the arguments against those that the command's usage line names.
 func takes(c *cobra.Command, args []string) error {
 	names := strings.Fields(c.Use)[1:]
 	switch {
 	case len(args) < len(names) && names[len(args)][0] != '[':
 		name, _, _ := strings.Cut(names[len(args)], "…")
-		return usage(c.Name()+" needs a "+name, help(c)+" says more")
+		return usage(called(c)+" needs a "+name, help(c)+" says more")
 	case len(args) > len(names) && len(names) == 0:
-		return usage(c.Name()+" takes no arguments, and got "+args[0], help(c)+" says more")
+		return usage(called(c)+" takes no arguments, and got "+args[0], help(c)+" says more")
 	case len(args) > len(names) && !strings.Contains(names[len(names)-1], "…"):
-		return usage(fmt.Sprintf("%s takes one %s, and got %d arguments", c.Name(), strings.Trim(names[0], "[]"), len(args)), help(c)+" says more")
+		wants := "one " + strings.Trim(names[0], "[]")
+		if len(names) > 1 {
+			wants = strings.Join(names, " ")
+		}
+		return usage(fmt.Sprintf("%s takes %s, and got %d arguments", called(c), wants, len(args)), help(c)+" says more")
 	}
 	return nil
 }
@@ -109,17 +122,22 @@ func near(name string, known []string) []string {
 	return names.SuggestionsFor(name)
 }
 
-// unknownCommand is the error of a command that does not exist.
-func unknownCommand(root *cobra.Command, name string) error {
+// unknownCommand is the error of a command that parent has not got.
+func unknownCommand(parent *cobra.Command, name string) error {
 	var known []string
-	for _, c := range root.Commands() {
+	for _, c := range parent.Commands() {
 		known = append(known, c.Name())
 	}
-	hint := root.Name() + " --help lists the commands"
-	if names := near(name, known); len(names) > 0 {
-		hint = "did you mean annals " + strings.Join(names, " or annals ") + "?"
+	path := parent.CommandPath() + " "
+	hint := path + "--help lists the commands"
+	if len(known) == 0 {
+		hint = help(parent) + " says more"
 	}
-	return usage(fmt.Sprintf("there is no command %q", name), hint)
+	if names := near(name, known); len(names) > 0 {
+		hint = "did you mean " + path + strings.Join(names, " or "+path) + "?"
+	}
+	_, group, _ := strings.Cut(path, " ")
+	return usage(fmt.Sprintf("there is no command %q", group+name), hint)
 }
 
 // What cobra says in text only.
@@ -141,7 +159,7 @@ func flagError(c *cobra.Command, err error) error {
 		if names := near(m[1], known); len(names) > 0 {
 			hint = "did you mean --" + strings.Join(names, " or --") + "?"
 		}
-		return usage(c.Name()+" has no flag --"+m[1], hint)
+		return usage(called(c)+" has no flag --"+m[1], hint)
 	}
 	if m := invalidFlag.FindStringSubmatch(err.Error()); m != nil {
 		wants := "a whole number"

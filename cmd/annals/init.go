@@ -21,9 +21,10 @@ func (a *app) init() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "init",
 		Short: "Make the tables and the bucket of a store in DynamoDB",
-		Long: "Make the tables and the bucket of a store in DynamoDB, or complete what is there of\n" +
-			"them; events are left as they are, so that it may run again at any time. Then keep\n" +
-			"annals sequence running: it numbers the log. A directory needs no init.",
+		Long: "Make the tables and the bucket of a store in DynamoDB, and the table of its views, or\n" +
+			"complete what is there of them; events and views are left as they are, so that it may\n" +
+			"run again at any time. Then keep annals sequence running: it numbers the log. A\n" +
+			"directory needs no init.",
 		Example: `  annals init --dry-run --store 'dynamodb://orders?region=eu-central-1&bucket=orders-events'`,
 		Args:    takes,
 		RunE: func(cmd *cobra.Command, _ []string) error {

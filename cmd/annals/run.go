@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -68,7 +69,7 @@ func (a *app) root() *cobra.Command {
 	flags.StringVar(&a.store, "store", defaultStore, "the store: a directory, http://HOST:PORT or dynamodb://NAME?region=…&bucket=…")
 	flags.BoolVar(&a.asJSON, "json", false, "print JSON")
 	for _, command := range []func() *cobra.Command{
-		a.init, a.serve, a.sequence, a.append, a.read, a.log, a.ingest, a.trace, a.verify, a.reindex, a.backup, a.bench, a.demo, a.version,
+		a.init, a.serve, a.sequence, a.append, a.read, a.log, a.ingest, a.trace, a.verify, a.reindex, a.backup, a.projection, a.view, a.state, a.parked, a.bench, a.demo, a.version,
 	} {
 		root.AddCommand(command())
 	}
@@ -98,6 +99,14 @@ func (a *app) progress(total int64, what string) bar {
 		progressbar.OptionClearOnFinish(), progressbar.OptionSetPredictTime(total > 0))}
 }
 
+// of shows that n of total events are done.
+func (b bar) of(n, total int64) {
+	if b.ProgressBar != nil && total > 0 {
+		b.ChangeMax64(total)
+		b.at(n)
+	}
+}
+
 // at shows that n events are done. What a terminal can't show is lost.
 func (b bar) at(n int64) {
 	if b.ProgressBar != nil {
@@ -114,20 +123,19 @@ func (b bar) close() {
 
 func helpCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "help [COMMAND]",
+		Use:   "help [COMMAND…]",
 		Short: "Say more about a command",
 		Args:  takes,
 		RunE: func(c *cobra.Command, args []string) error {
-			root := c.Root()
-			if len(args) == 0 {
-				return root.Help()
-			}
-			for _, command := range root.Commands() {
-				if command.Name() == args[0] {
-					return command.Help()
+			of := c.Root()
+			for _, name := range args {
+				i := slices.IndexFunc(of.Commands(), func(c *cobra.Command) bool { return c.Name() == name })
+				if i < 0 {
+					return unknownCommand(of, name)
 				}
+				of = of.Commands()[i]
 			}
-			return unknownCommand(root, args[0])
+			return of.Help()
 		},
 	}
 }

@@ -22,11 +22,11 @@ import (
 const defaultListen = "127.0.0.1:4000"
 
 func (a *app) serve() *cobra.Command {
-	var s service
+	s := service{views: &keeping{}}
 	sequence := false
 	c := &cobra.Command{
 		Use:   "serve",
-		Short: "Serve a store over HTTP",
+		Short: "Serve a store over HTTP, and keep its views up to date",
 		Args:  takes,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if a.isDynamo() {
@@ -45,6 +45,7 @@ func (a *app) serve() *cobra.Command {
 		},
 	}
 	s.addFlags(c)
+	s.views.addFlags(c)
 	c.Flags().BoolVar(&sequence, "sequence", false, "number the log of a dynamodb:// store too, as annals sequence does")
 	return c
 }
@@ -55,6 +56,7 @@ type service struct {
 	insecure   bool
 	ready      func(address string) // called before the address is printed, if it is not nil
 	collectors []prometheus.Collector
+	views      *keeping // nil keeps no views
 }
 
 func (s *service) addFlags(c *cobra.Command) {
@@ -79,6 +81,14 @@ func (a *app) serveTables(ctx context.Context, s service, sequence bool) error {
 
 // serveStore serves until ctx ends; requests under way are then given time.
 func (a *app) serveStore(ctx context.Context, store *annals.Store, s service) error {
+	opts := httpapi.Options{Logger: a.logger, Clock: a.clock, Collectors: s.collectors}
+	if s.views == nil {
+		return a.serveWith(ctx, store, s, &opts)
+	}
+	return a.keep(ctx, store, s.views, &opts, func() error { return a.serveWith(ctx, store, s, &opts) })
+}
+
+func (a *app) serveWith(ctx context.Context, store *annals.Store, s service, opts *httpapi.Options) error {
 	listener, err := a.listen(ctx, s.listen, s.insecure)
 	if err != nil {
 		return err
@@ -95,13 +105,14 @@ func (a *app) serveStore(ctx context.Context, store *annals.Store, s service) er
 	if err = errors.Join(err, a.out.Flush()); err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	return a.answer(ctx, listener, store, s.collectors)
+	return a.answer(ctx, listener, store, opts)
 }
 
-func (a *app) answer(ctx context.Context, listener net.Listener, store *annals.Store, collectors []prometheus.Collector) error {
+func (a *app) answer(ctx context.Context, listener net.Listener, store *annals.Store, opts *httpapi.Options) error {
 	ending := make(chan struct{})
+	opts.Ending = ending
 	server := &http.Server{
-		Handler:           httpapi.New(store, &httpapi.Options{Logger: a.logger, Ending: ending, Clock: a.clock, Collectors: collectors}),
+		Handler:           httpapi.New(store, opts),
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(a.logger.Handler(), slog.LevelWarn),
 	}

@@ -26,7 +26,7 @@ func storeErr(dir, doing string, err error) error {
 	switch {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		e.Code, e.Hint = annals.CodeNoSpace, "free some space and open the views again"
-	case pebble.IsCorruptionError(err):
+	case pebble.IsCorruptionError(err), errors.Is(err, fs.ErrNotExist):
 		return damaged(dir, doing, err)
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		e.Hint = "views are written to: see to the owner and the permissions of the directory"

@@ -1,8 +1,10 @@
 package pebbleview
 
 import (
+	"errors"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -58,8 +60,19 @@ func (f *haltingFS) file(name string, create func() (vfs.File, error)) (vfs.File
 	return &haltingFile{file, f}, nil
 }
 
+// Create makes the name of a manifest durable with it. Pebble syncs the directory
+// only when the marker that points to the manifest stands there too, and a crash
+// before that may keep the marker alone.
 func (f *haltingFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	return f.file(name, func() (vfs.File, error) { return f.FS.Create(name, c) })
+	return f.file(name, func() (vfs.File, error) {
+		file, err := f.FS.Create(name, c)
+		if err == nil && strings.HasPrefix(f.PathBase(name), "MANIFEST-") {
+			if err = syncDir(f.FS, f.PathDir(name)); err != nil {
+				err = errors.Join(err, file.Close())
+			}
+		}
+		return file, err
+	})
 }
 
 func (f *haltingFS) OpenReadWrite(name string, c vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
