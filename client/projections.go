@@ -75,14 +75,15 @@ func (p *Projections) PlanSwitch(ctx context.Context, name string, force bool) (
 	return p.plan(ctx, http.MethodPost, projectionPath(name, "switch"), forced(force))
 }
 
-// Rollback lets reads be answered from the generation that was live before.
-func (p *Projections) Rollback(ctx context.Context, name string) (projection.Info, error) {
-	return p.post(ctx, name, "rollback", nil)
+// Rollback lets reads be answered from the generation that was live before; force
+// does so although it is behind.
+func (p *Projections) Rollback(ctx context.Context, name string, force bool) (projection.Info, error) {
+	return p.post(ctx, name, "rollback", forced(force))
 }
 
 // PlanRollback says what Rollback would do, with its errors.
-func (p *Projections) PlanRollback(ctx context.Context, name string) (projection.Plan, error) {
-	return p.plan(ctx, http.MethodPost, projectionPath(name, "rollback"), nil)
+func (p *Projections) PlanRollback(ctx context.Context, name string, force bool) (projection.Plan, error) {
+	return p.plan(ctx, http.MethodPost, projectionPath(name, "rollback"), forced(force))
 }
 
 // Delete removes a generation that is not live, with its documents; 0 removes the

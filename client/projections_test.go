@@ -145,14 +145,14 @@ func TestProjectionsOfAServer(t *testing.T) {
 	if info, err := p.Switch(ctx, "amounts", true); err != nil || info.Live != 2 {
 		t.Fatalf("%+v, %v", info, err)
 	}
-	if plan, err := p.PlanRollback(ctx, "amounts"); err != nil || len(plan.Changes) != 2 {
+	if plan, err := p.PlanRollback(ctx, "amounts", false); err != nil || len(plan.Changes) != 2 {
 		t.Fatalf("%+v, %v", plan, err)
 	}
-	if info, err := p.Rollback(ctx, "amounts"); err != nil || info.Live != 1 {
+	if info, err := p.Rollback(ctx, "amounts", false); err != nil || info.Live != 1 {
 		t.Fatalf("%+v, %v", info, err)
 	}
-	if _, err := p.Switch(ctx, "amounts", false); !errors.Is(err, annals.ErrConflict) || strings.Contains(err.Error(), `stream ""`) {
-		t.Fatalf("nothing to switch to: %v", err)
+	if _, err := p.Rollback(ctx, "amounts", false); !errors.Is(err, annals.ErrConflict) || strings.Contains(err.Error(), `stream ""`) {
+		t.Fatalf("nothing to roll back to: %v", err)
 	}
 	if plan, err := p.PlanDelete(ctx, "amounts", 2); err != nil || len(plan.Changes) != 1 {
 		t.Fatalf("%+v, %v", plan, err)

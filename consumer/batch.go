@@ -16,7 +16,7 @@ import (
 // too large for the view store is not worked on twice.
 type Fitter interface {
 	// Fit returns how many events from the start of batch change no more than
-	// documents documents; at least 1.
+	// documents documents; at least 1. One that panics counts as 1.
 	Fit(batch []Message, documents int) int
 }
 
@@ -63,19 +63,43 @@ type part struct {
 	waiting []Message // those that wait behind a parked one
 }
 
+// room is how many documents a Change may touch beside the record.
+func (r *Runner) room() int { return r.views.MaxChange() - 1 }
+
 // part takes as much of batch as the session's size and the view store allow.
 func (r *Runner) part(s *session, batch []Message) part {
-	const own = 1 // the record
-	room := r.views.MaxChange() - own
-	n := min(s.size, len(batch))
-	if f, ok := r.handler.(Fitter); ok {
-		n = min(n, max(1, f.Fit(batch[:n], room)))
-	}
-	p := part{all: batch[:n]}
+	room := r.room()
+	p := part{all: batch[:min(s.size, len(batch))]}
 	if len(s.blocked) == 0 && len(s.decisions) == 0 {
 		p.live = p.all
-		return p
+	} else {
+		p = s.sorted(p.all, max(1, room/2)) // half of the room is always enough for one of either kind
 	}
+	if fits := r.fit(p.live, room-len(p.waiting)); fits < len(p.live) {
+		return p.upTo(p.live[fits-1].Position)
+	}
+	return p
+}
+
+// fit is how many events from the start of batch one Change has room for, as far
+// as the handler knows. What it panics at, Handle meets again and reports.
+func (r *Runner) fit(batch []Message, documents int) (n int) {
+	f, ok := r.handler.(Fitter)
+	if !ok || len(batch) == 0 {
+		return len(batch)
+	}
+	defer func() {
+		if recover() != nil {
+			r.handler.Forget()
+			n = 1
+		}
+	}()
+	return min(len(batch), max(1, f.Fit(batch, max(1, documents))))
+}
+
+// sorted makes a part of the start of batch, in which at most so many wait.
+func (s *session) sorted(batch []Message, waiting int) part {
+	p := part{all: batch}
 	for i := range p.all {
 		m := p.all[i]
 		d, decided := s.decisions[m.Position]
@@ -89,22 +113,16 @@ func (r *Runner) part(s *session, batch []Message) part {
 			}
 			p.live = append(p.live, m)
 		}
-		// Half of the room for each kind is always enough for one of either.
-		if len(p.waiting) >= max(1, room/2) {
+		if len(p.waiting) >= waiting {
 			p.all = p.all[:i+1]
 			break
-		}
-	}
-	if f, ok := r.handler.(Fitter); ok && len(p.waiting) > 0 && len(p.live) > 0 {
-		if fits := f.Fit(p.live, max(1, room-len(p.waiting))); fits < len(p.live) {
-			return r.upTo(p, p.live[fits-1].Position)
 		}
 	}
 	return p
 }
 
 // upTo cuts p behind position.
-func (r *Runner) upTo(p part, position int64) part {
+func (p part) upTo(position int64) part {
 	cut := func(list []Message) []Message {
 		n := 0
 		for n < len(list) && list[n].Position <= position {
@@ -137,23 +155,27 @@ func (r *Runner) attempt(ctx context.Context, s *session, p part, to int64) (fai
 	if err := r.at(StepHandled); err != nil {
 		return nil, err
 	}
-	if failed, err = r.sorted(ctx, r.commit(ctx, s, change, to, len(p.waiting))); failed != nil || err != nil {
-		return failed, err
+	if err := r.commit(ctx, s, change, to, len(p.waiting)); err != nil {
+		return r.refused(ctx, len(p.live), err)
 	}
 	for i := range p.waiting {
-		s.blocked[p.waiting[i].Stream]++
+		s.waits(&p.waiting[i], r.opts.Clock())
 	}
 	return nil, r.at(StepCommitted)
 }
 
-// sorted tells apart what a commit failed by: what its event asked for, or
-// something that ends the session.
-func (r *Runner) sorted(ctx context.Context, committed error) (failed, err error) {
+// refused sorts what the commit of so many handled events failed by: what an event
+// asked for, or something that ends the session.
+func (r *Runner) refused(ctx context.Context, events int, refusal error) (failed, err error) {
 	var work *view.WorkError
-	if errors.As(committed, &work) || errors.Is(committed, annals.ErrTooLarge) || errors.Is(committed, annals.ErrInvalid) {
-		return r.blame(ctx, committed)
+	asked := errors.As(refusal, &work)
+	for _, kind := range []error{annals.ErrTooLarge, annals.ErrInvalid, annals.ErrConflict} {
+		asked = asked || errors.Is(refusal, kind)
 	}
-	return nil, committed
+	if asked && events > 0 {
+		return r.blame(ctx, refusal)
+	}
+	return nil, refusal
 }
 
 // blame sorts an error of handling: the event's fault, or that of a store that
@@ -162,6 +184,7 @@ func (r *Runner) blame(ctx context.Context, failed error) (error, error) {
 	r.handler.Forget()
 	var stop *stopped
 	if ctx.Err() != nil || unreachable(failed) || errors.As(failed, &stop) {
+		r.handlingFailed(failed)
 		return nil, failed
 	}
 	return failed, nil
@@ -200,32 +223,42 @@ func (r *Runner) commit(ctx context.Context, s *session, change view.Change, pos
 	next := s.record
 	next.Position, next.Runner, next.Updated = position, r.opts.ID, r.opts.Clock().UTC()
 	next.Parked += parked
+	if len(s.retrying) == 0 {
+		next.Answered = next.Asked
+	}
 	put, err := next.put(r.name)
 	if err != nil {
 		return err
 	}
+	own := len(change.Expect) > 0
 	change.Expect = append(change.Expect, s.record.expects(r.name))
 	change.Put = append(change.Put, put)
 	err = r.views.Commit(ctx, change)
 	switch {
 	case err == nil:
-		s.record = next
-		r.troubled(nil)
+		s.record, r.useful = next, true
+		r.recovered()
 		return nil
 	case errors.Is(err, annals.ErrConflict):
-		return r.overtaken(ctx, s)
+		return r.conflict(ctx, s, own, err)
 	}
 	return err // what came of an unknown outcome the record says to the next session
 }
 
-// overtaken says who changed the record: another Runner, or an operator.
-func (r *Runner) overtaken(ctx context.Context, s *session) error {
+// conflict says whose change refusal is about: another Runner's, an operator's, or
+// with own that of a document that the handler expected to be otherwise.
+func (r *Runner) conflict(ctx context.Context, s *session, own bool, refusal error) error {
 	now, err := readRecord(ctx, r.views, r.name)
+	was := &s.record
 	switch {
 	case err != nil:
 		return err
-	case now.Position != s.record.Position:
-		return errOvertaken
+	case own && string(now.text) == string(was.text):
+		return refusal
+	case now.text == nil:
+		return errChanged
+	case now.Runner != was.Runner || now.Position != was.Position || now.Parked != was.Parked || !now.Updated.Equal(was.Updated):
+		return errOvertaken // these a Runner alone writes
 	}
 	return errChanged
 }

@@ -27,13 +27,14 @@ type world struct {
 	t     *testing.T
 	store *annals.Store
 	views view.Store
+	name  string // of the consumer
 
 	mu  sync.Mutex
 	now time.Time
 }
 
 func newWorld(t *testing.T) *world {
-	w := &world{t: t, now: storetest.Epoch}
+	w := &world{t: t, name: "test", now: storetest.Epoch}
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
 	store, err := embedded.Open("store", &embedded.Options{FS: vfs.NewMem(), Logger: quiet, Store: &annals.Options{Clock: w.clock}})
 	if err != nil {
@@ -111,7 +112,7 @@ func (r *recorder) events() []string {
 // Run returned.
 func (w *world) start(q annals.Query, h consumer.Handler, opts *consumer.Options) (r *consumer.Runner, stop func() error) {
 	w.t.Helper()
-	r, err := consumer.New(w.store, w.views, "test", q, h, opts)
+	r, err := consumer.New(w.store, w.views, w.name, q, h, opts)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -124,7 +125,7 @@ func (w *world) start(q annals.Query, h consumer.Handler, opts *consumer.Options
 }
 
 func (w *world) control() *consumer.Control {
-	return consumer.NewControl(w.store, w.views, "test", w.options())
+	return consumer.NewControl(w.store, w.views, w.name, w.options())
 }
 
 func wait(t *testing.T, r *consumer.Runner, position int64) {
@@ -218,7 +219,7 @@ func TestAFailingEventIsTriedAgainThenParkedWithItsStream(t *testing.T) {
 	last := w.append("bad", "x")
 	r, _ := w.start(annals.Query{}, consumer.Each(rec.handle), w.options())
 	wait(t, r, last)
-	last = w.append("bad", "x")
+	w.append("bad", "x")
 	last = w.append("good", "x")
 	wait(t, r, last)
 
@@ -282,6 +283,7 @@ func only(events []string, stream string) []string {
 
 func TestADroppedEventIsPassedOverInEveryGeneration(t *testing.T) {
 	w := newWorld(t)
+	w.name = "test@1"
 	bad := consumer.Permanent(errors.New("never"))
 	rec := recorder{fail: func(m *consumer.Message) error {
 		if m.Type == "bad" {

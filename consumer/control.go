@@ -87,13 +87,15 @@ func (c *Control) Retry(ctx context.Context, positions ...int64) (int, error) {
 
 // Edit has the event at position handled with other data, now and in every later
 // rebuild, and asks for a retry. The log keeps the event as it is. reason says
-// why and must not be empty.
+// why and must not be empty. Other generations that run learn of it; one that
+// has passed the event keeps what it made of it.
 func (c *Control) Edit(ctx context.Context, position int64, data []byte, reason string) error {
 	return c.ask(ctx, position, &decision{Data: data, Reason: reason})
 }
 
 // Drop has the event at position passed over, now and in every later rebuild.
-// reason says why and must not be empty.
+// reason says why and must not be empty. Other generations that run learn of it;
+// one that has passed the event keeps what it made of it.
 func (c *Control) Drop(ctx context.Context, position int64, reason string) error {
 	return c.ask(ctx, position, &decision{Drop: true, Reason: reason})
 }
@@ -103,7 +105,7 @@ func (c *Control) ask(ctx context.Context, position int64, d *decision) error {
 	if d != nil && strings.TrimSpace(d.Reason) == "" {
 		return annals.Invalid("reason", "must say why, for those who come later")
 	}
-	return c.change(ctx, func(rec *record, change *view.Change) error {
+	err := c.change(ctx, func(rec *record, change *view.Change) error {
 		p, err := c.parked(ctx, position)
 		if err != nil {
 			return err
@@ -128,6 +130,30 @@ func (c *Control) ask(ctx context.Context, position int64, d *decision) error {
 		rec.Asked++
 		return err
 	})
+	if err != nil || d == nil {
+		return err
+	}
+	return c.tell(ctx)
+}
+
+// tell has the Runners of the other consumers that share the decisions of this one
+// read them again: a record that changes fences whoever has not.
+func (c *Control) tell(ctx context.Context) error {
+	names, err := Names(ctx, c.views)
+	if err != nil {
+		return fmt.Errorf("the decision is stored, but other generations could not be told of it; ask again: %w", err)
+	}
+	for _, name := range names {
+		if name == c.name || decisionsOf(name) != decisionsOf(c.name) {
+			continue
+		}
+		other := NewControl(c.store, c.views, name, c.opts)
+		err := other.change(ctx, func(*record, *view.Change) error { return nil })
+		if err != nil && !errors.Is(err, annals.ErrNotFound) {
+			return fmt.Errorf("the decision is stored, but consumer %s could not be told of it; ask again: %w", name, err)
+		}
+	}
+	return nil
 }
 
 func (c *Control) decide(d decision, p parkedRecord) (view.Put, error) {
@@ -180,7 +206,7 @@ func (c *Control) change(ctx context.Context, edit func(*record, *view.Change) e
 			return err
 		}
 		if rec.text == nil {
-			return &annals.Error{Code: annals.CodeNotFound, Message: "there is no consumer " + c.name, Hint: "a consumer is known once it has run"}
+			return noConsumer(c.name)
 		}
 		change := view.Change{Expect: []view.Expectation{rec.expects(c.name)}, Durable: true}
 		if err := edit(&rec, &change); err != nil {
@@ -196,6 +222,20 @@ func (c *Control) change(ctx context.Context, edit func(*record, *view.Change) e
 			return err
 		}
 	}
+}
+
+func noConsumer(name string) error {
+	return &annals.Error{Code: annals.CodeNotFound, Message: "there is no consumer " + name, Hint: "a consumer is known once it has run"}
+}
+
+// Create adds to change that views know a consumer called name from then on, with
+// nothing handled, and that they did not know it before.
+func Create(change *view.Change, name string) error {
+	var r record
+	change.Expect = append(change.Expect, r.expects(name))
+	put, err := r.put(name)
+	change.Put = append(change.Put, put)
+	return err
 }
 
 // Remove makes views forget the consumer called name: its checkpoint and its

@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"time"
 
@@ -36,7 +37,8 @@ type Handler interface {
 	// the event at fault stands alone; that one is tried again, and then parked.
 	// An error that Permanent made is not tried again. While errors say that a
 	// store can't be reached (annals.ErrUnavailable, ErrUnknownOutcome, ErrNoSpace)
-	// nothing is parked: the Runner waits for the store.
+	// or are Blameless, nothing is parked: the Runner waits. An expectation of the
+	// Handler's own that does not hold is a failure of its event.
 	Handle(ctx context.Context, batch []Message) (view.Change, error)
 
 	// Forget says that the view may differ from what Handle has returned so far,
@@ -69,6 +71,25 @@ func Permanent(err error) error {
 		return nil
 	}
 	return &permanent{err}
+}
+
+// Blameless marks err as no fault of the events at hand: nothing is parked because
+// of it. The Runner waits and begins again.
+func Blameless(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &blameless{err}
+}
+
+type blameless struct{ err error }
+
+func (b *blameless) Error() string { return b.err.Error() }
+func (b *blameless) Unwrap() error { return b.err }
+
+func isBlameless(err error) bool {
+	var b *blameless
+	return errors.As(err, &b)
 }
 
 type permanent struct{ err error }

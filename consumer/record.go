@@ -29,7 +29,8 @@ type record struct {
 	Updated  time.Time `json:"updated"`
 	Paused   bool      `json:"paused,omitempty"`
 	Parked   int       `json:"parked,omitempty"`
-	Asked    int64     `json:"asked,omitempty"` // rises when a parked event is to be tried
+	Asked    int64     `json:"asked,omitempty"`    // rises when a parked event is to be tried
+	Answered int64     `json:"answered,omitempty"` // what Asked was when all that it asked for had been tried
 
 	text []byte
 }
@@ -115,10 +116,13 @@ func (d *decision) data() []byte {
 }
 
 // decisionsOf names the space of the decisions about the events of a consumer:
-// one for all generations, which have numbers behind an @.
+// one for all generations, which have numbers behind an @, and another one for a
+// consumer that is called as they are without it.
 func decisionsOf(name string) string {
-	base, _, _ := strings.Cut(name, "@")
-	return decisionSpace + base
+	if i := strings.LastIndexByte(name, '@'); i >= 0 {
+		name = name[:i+1]
+	}
+	return decisionSpace + name
 }
 
 func readDecisions(ctx context.Context, views view.Store, name string) (map[int64]decision, error) {
@@ -150,9 +154,12 @@ func CheckName(name string) error {
 	return nil
 }
 
-// unreachable reports whether err says that a store can't be reached, which is
-// no fault of the event at hand.
+// unreachable reports whether err says that a store can't be reached, or is
+// Blameless for another reason.
 func unreachable(err error) bool {
+	if isBlameless(err) {
+		return true
+	}
 	for _, kind := range []error{annals.ErrUnavailable, annals.ErrUnknownOutcome, annals.ErrNoSpace, annals.ErrClosed} {
 		if errors.Is(err, kind) {
 			return true

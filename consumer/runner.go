@@ -2,9 +2,7 @@ package consumer
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
-	"log/slog"
 	"strings"
 	"sync"
 	"time"
@@ -12,101 +10,6 @@ import (
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/view"
 )
-
-// Options changes how a Runner works; nil means the defaults.
-type Options struct {
-	// Batch is the most events that are handled and committed together; 1,000 by
-	// default. A batch ends earlier at 4 MiB of data.
-	Batch int
-	// Attempts is how often an event is tried before it is parked; 5 by default.
-	Attempts int
-	// Backoff is the pause before the next try, after so many; by default 100 ms
-	// doubled for each, up to 10 s.
-	Backoff func(attempts int) time.Duration
-	// Sleep pauses for d or until ctx ends.
-	Sleep func(ctx context.Context, d time.Duration)
-	// Poll is how often an idle Runner looks whether another process paused it or
-	// asked for something; 2 s by default. A Runner on standby takes over when
-	// events wait and nothing has moved for five times as long.
-	Poll time.Duration
-	// StallAfter is how long a consumer with events ahead may stand still before
-	// its status is Stalled; 30 s by default.
-	StallAfter time.Duration
-	// Clock measures lag and dates checkpoints; time.Now by default. Handlers
-	// never see it.
-	Clock func() time.Time
-	// Logger is told what was parked and what stands still; slog.Default by
-	// default.
-	Logger *slog.Logger
-	// ID names this Runner to others of the same consumer; random by default.
-	ID string
-	// At, in tests, is called at each Step; an error stops the Runner there as a
-	// crash would.
-	At func(Step) error
-}
-
-const (
-	defaultBatch    = 1000
-	maxBatchBytes   = 4 << 20
-	defaultAttempts = 5
-	firstBackoff    = 100 * time.Millisecond
-	maxBackoff      = 10 * time.Second
-	defaultPoll     = 2 * time.Second
-	defaultStall    = 30 * time.Second
-	// flushAfter is how long a checkpoint may lag behind events that were passed
-	// over because they don't match: nothing is lost with it but reading again.
-	flushAfter    = time.Second
-	takeOverPolls = 5
-)
-
-func (o *Options) complete() *Options {
-	c := Options{}
-	if o != nil {
-		c = *o
-	}
-	if c.Batch <= 0 {
-		c.Batch = defaultBatch
-	}
-	if c.Attempts <= 0 {
-		c.Attempts = defaultAttempts
-	}
-	if c.Backoff == nil {
-		c.Backoff = func(attempts int) time.Duration {
-			return min(firstBackoff<<min(attempts-1, 10), maxBackoff)
-		}
-	}
-	if c.Sleep == nil {
-		c.Sleep = sleep
-	}
-	if c.Poll <= 0 {
-		c.Poll = defaultPoll
-	}
-	if c.StallAfter <= 0 {
-		c.StallAfter = defaultStall
-	}
-	if c.Clock == nil {
-		c.Clock = time.Now
-	}
-	if c.Logger == nil {
-		c.Logger = slog.Default()
-	}
-	if c.ID == "" {
-		c.ID = strings.ToLower(rand.Text())
-	}
-	if c.At == nil {
-		c.At = func(Step) error { return nil }
-	}
-	return &c
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
-}
 
 // A Runner is one process's work on one consumer. Its methods are safe for
 // concurrent use; Run is called once.
@@ -119,13 +22,15 @@ type Runner struct {
 	opts    *Options
 	control *Control
 	wake    chan struct{}
+	useful  bool // the session has committed something, or waited in vain for a change
 
 	mu       sync.Mutex
 	position int64         // reached, whether the record says so yet or not
-	atEnd    bool          // nothing was ahead when it looked last
-	lastMove time.Time     // when it moved, or found events ahead after it had been at the end
+	seen     int64         // where the log was seen to end
+	lastMove time.Time     // when it moved, or when events were seen ahead of it after none had been
 	standby  bool          // another Runner does the work
 	trouble  error         // what it is trying to get past
+	handling bool          // trouble is of handling, so that reading well does not end it
 	moved    chan struct{} // closed at the next move
 }
 
@@ -151,12 +56,12 @@ func New(store *annals.Store, views view.Store, name string, q annals.Query, h H
 // Run works until ctx ends, and then returns ctx's error; any other error says
 // that the consumer can't go on. While a store can't be reached it waits.
 func (r *Runner) Run(ctx context.Context) error {
-	failures := 0
+	failures, changes := 0, 0
 	for {
-		before, _ := r.place()
+		r.useful = false
 		err := r.session(ctx)
-		if after, _ := r.place(); after > before {
-			failures = 0
+		if r.useful {
+			failures, changes = 0, 0
 		}
 		var stop *stopped
 		switch {
@@ -165,10 +70,13 @@ func (r *Runner) Run(ctx context.Context) error {
 		case errors.As(err, &stop):
 			return stop.err
 		case errors.Is(err, errChanged):
+			if changes++; changes >= patience {
+				r.opts.Sleep(ctx, r.opts.Backoff(changes-patience+1))
+			}
 			continue
 		case errors.Is(err, errOvertaken):
 			err = r.rest(ctx)
-		case !unreachable(err) || errors.Is(err, annals.ErrClosed):
+		case !unreachable(err) || errors.Is(err, annals.ErrClosed) && !isBlameless(err):
 			return err
 		}
 		if err != nil {
@@ -186,6 +94,10 @@ var (
 	errOvertaken = errors.New("another runner works on this consumer")
 )
 
+// patience is how many sessions in a row may be of no use, because the record was
+// changed, until the next one waits.
+const patience = 3
+
 // stopped is the error of Options.At: the process is gone.
 type stopped struct{ err error }
 
@@ -201,7 +113,9 @@ func (r *Runner) at(step Step) error {
 // A session is the work from one reading of the record to the next.
 type session struct {
 	record    record
-	blocked   map[string]int // parked events by stream
+	blocked   map[string]int    // parked events by stream
+	retrying  map[string]*queue // those of them that are to be handled, by stream
+	queues    []*queue          // the same, in turn
 	decisions map[int64]decision
 	size      int // of batches: smaller after a failure, growing again
 	attempts  int // of the event at hand
@@ -215,19 +129,23 @@ func (r *Runner) session(ctx context.Context) error {
 	if err := r.at(StepLoaded); err != nil {
 		return err
 	}
+	if _, err := r.end(ctx); err != nil {
+		return err
+	}
 	for s.record.Paused {
 		if err := r.untilChanged(ctx, s); err != nil {
 			return err
 		}
 	}
-	if err := r.retryParked(ctx, s); err != nil {
-		return err
-	}
 	for {
-		if err := r.catchUp(ctx, s); err != nil {
+		if err := r.retrySome(ctx, s); err != nil {
 			return err
 		}
-		if err := r.idle(ctx, s); err != nil {
+		more, err := r.catchUp(ctx, s)
+		if err == nil && !more && len(s.queues) == 0 {
+			err = r.idle(ctx, s)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -235,10 +153,13 @@ func (r *Runner) session(ctx context.Context) error {
 
 func (r *Runner) load(ctx context.Context) (*session, error) {
 	r.handler.Forget()
-	s := &session{blocked: map[string]int{}, size: r.opts.Batch}
+	s := &session{blocked: map[string]int{}, retrying: map[string]*queue{}, size: r.opts.Batch}
 	var err error
 	if s.record, err = readRecord(ctx, r.views, r.name); err != nil {
 		return nil, err
+	}
+	if s.record.text == nil && r.opts.Known {
+		return nil, noConsumer(r.name)
 	}
 	if s.record.text == nil {
 		// So that operators find it, and the first batch is fenced like the others.
@@ -250,23 +171,37 @@ func (r *Runner) load(ctx context.Context) (*session, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.blocked[p.Stream]++
+		r.found(s, &p)
 	}
 	if s.decisions, err = readDecisions(ctx, r.views, r.name); err != nil {
 		return nil, err
 	}
 	r.reached(s.record.Position)
+	r.loaded()
 	return s, nil
 }
 
-// catchUp handles what the log holds behind the checkpoint.
-func (r *Runner) catchUp(ctx context.Context, s *session) error {
-	end, err := r.store.End(ctx)
+// catchUp handles a window of what the log holds behind the checkpoint; more says
+// that it holds more.
+func (r *Runner) catchUp(ctx context.Context, s *session) (more bool, err error) {
+	end, err := r.end(ctx)
 	from, _ := r.place()
 	if err != nil || end <= from {
-		return err
+		return false, err
 	}
-	r.ahead()
+	r.saw(end)
+	until := min(end, from+window)
+	if err := r.handleLog(ctx, s, from, until); err != nil || until == end {
+		return false, err
+	}
+	if r.due(s) {
+		return true, r.write(ctx, s)
+	}
+	return true, r.unchanged(ctx, s)
+}
+
+// handleLog handles what the log holds behind from, up to end.
+func (r *Runner) handleLog(ctx context.Context, s *session, from, end int64) error {
 	q := r.query
 	q.After, q.Until = from, end
 	own := strings.HasPrefix(q.Prefix, annals.OwnPrefix)
@@ -287,90 +222,4 @@ func (r *Runner) catchUp(ctx context.Context, s *session) error {
 		batch, size = append(batch, Message{Event: e}), size+len(e.Data)
 	}
 	return r.work(ctx, s, batch, end)
-}
-
-// idle waits for events, and writes down how far was read meanwhile.
-func (r *Runner) idle(ctx context.Context, s *session) error {
-	position, _ := r.place()
-	r.ended()
-	wait := r.opts.Poll
-	if position > s.record.Position {
-		wait = min(wait, flushAfter)
-		if r.opts.Clock().Sub(s.record.Updated) >= flushAfter {
-			return r.commit(ctx, s, view.Change{}, position, 0)
-		}
-	}
-	moved, err := r.waitPast(ctx, position, wait)
-	if err != nil || moved {
-		return err
-	}
-	if position > s.record.Position {
-		return r.commit(ctx, s, view.Change{}, position, 0)
-	}
-	return r.unchanged(ctx, s)
-}
-
-// waitPast waits for events behind position, at most for so long, and for Wake.
-func (r *Runner) waitPast(ctx context.Context, position int64, most time.Duration) (moved bool, err error) {
-	waiting, cancel := context.WithTimeout(ctx, most)
-	defer cancel()
-	go func() {
-		select {
-		case <-r.wake:
-			cancel()
-		case <-waiting.Done():
-		}
-	}()
-	_, err = r.store.WaitPast(waiting, position)
-	if err != nil && waiting.Err() != nil {
-		return false, ctx.Err()
-	}
-	return err == nil, err
-}
-
-// unchanged is errChanged once the record differs from the session's.
-func (r *Runner) unchanged(ctx context.Context, s *session) error {
-	now, err := readRecord(ctx, r.views, r.name)
-	if err == nil && string(now.text) != string(s.record.text) {
-		return errChanged
-	}
-	return err
-}
-
-// untilChanged waits while the consumer is paused.
-func (r *Runner) untilChanged(ctx context.Context, s *session) error {
-	waiting, cancel := context.WithTimeout(ctx, r.opts.Poll)
-	defer cancel()
-	select {
-	case <-r.wake:
-	case <-waiting.Done():
-	}
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return r.unchanged(ctx, s)
-}
-
-// rest watches another Runner work, and returns once nothing has moved for a
-// while although events wait.
-func (r *Runner) rest(ctx context.Context) error {
-	r.resting(true)
-	defer r.resting(false)
-	still, last := 0, int64(-1)
-	for still < takeOverPolls && ctx.Err() == nil {
-		r.opts.Sleep(ctx, r.opts.Poll)
-		now, err := readRecord(ctx, r.views, r.name)
-		if err != nil {
-			return err
-		}
-		end, err := r.store.End(ctx)
-		if err != nil {
-			return err
-		}
-		r.reached(now.Position)
-		if still++; now.Revision != last || end <= now.Position || now.Paused {
-			still, last = 0, now.Revision
-		}
-	}
-	return ctx.Err()
 }

@@ -45,8 +45,8 @@ const (
 	StepCommitted Step = "committed" // the view and the checkpoint were written
 	StepParking   Step = "parking"   // an event is about to be parked
 	StepParked    Step = "parked"    // it was
-	StepRetrying  Step = "retrying"  // a parked event is about to be handled
-	StepRetried   Step = "retried"   // it was, and is no longer parked
+	StepRetrying  Step = "retrying"  // parked events of a stream are about to be handled
+	StepRetried   Step = "retried"   // they were, and are no longer parked
 )
 
 // Steps lists every Step.
@@ -105,27 +105,47 @@ func (r *Runner) reached(position int64) {
 	r.moved = make(chan struct{})
 }
 
-// ended notes that nothing is ahead, and ahead that something is.
-func (r *Runner) ended() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.atEnd = true
-}
-
-func (r *Runner) ahead() {
+// saw notes where the log ends. A consumer that had handled all that was seen
+// begins to stand still only now.
+func (r *Runner) saw(end int64) {
 	now := r.opts.Clock()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.atEnd || r.lastMove.IsZero() {
-		r.atEnd, r.lastMove = false, now
+	if end > r.position && r.position >= r.seen {
+		r.lastMove = now
 	}
+	r.seen = max(r.seen, end)
 }
 
-// troubled notes what the consumer is trying to get past; nil that it got past.
+// troubled notes what the consumer is trying to get past.
 func (r *Runner) troubled(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.trouble = err
+}
+
+// handlingFailed notes an error that is over once something was committed, or
+// nothing is left to handle: that the stores can be read says nothing about it.
+func (r *Runner) handlingFailed(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.trouble, r.handling = err, true
+}
+
+// recovered notes that the consumer got past its trouble, and loaded that it
+// could read its state, which ends any trouble but one of handling.
+func (r *Runner) recovered() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.trouble, r.handling = nil, false
+}
+
+func (r *Runner) loaded() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.handling {
+		r.trouble = nil
+	}
 }
 
 func (r *Runner) resting(standby bool) {
@@ -137,6 +157,9 @@ func (r *Runner) resting(standby bool) {
 // Status says where the consumer stands, as this process sees it.
 func (r *Runner) Status(ctx context.Context) (Status, error) {
 	s, err := r.control.Status(ctx)
+	if err == nil {
+		r.saw(s.End) // the Runner may not have looked yet
+	}
 	r.mu.Lock()
 	position, lastMove, standby, trouble := r.position, r.lastMove, r.standby, r.trouble
 	r.mu.Unlock()

@@ -104,10 +104,12 @@ func (s *server) switchOver(set *projection.Set, w http.ResponseWriter, r *reque
 }
 
 func (s *server) rollBack(set *projection.Set, w http.ResponseWriter, r *request) error {
-	return planned(&args{r: r}, w, r, func(ctx context.Context) (projection.Plan, error) {
-		return set.PlanRollback(ctx, r.vars[0])
+	a := args{r: r}
+	force := a.flag("force")
+	return planned(&a, w, r, func(ctx context.Context) (projection.Plan, error) {
+		return set.PlanRollback(ctx, r.vars[0], force)
 	}, func(ctx context.Context) error {
-		_, err := set.Rollback(ctx, r.vars[0])
+		_, err := set.Rollback(ctx, r.vars[0], force)
 		return writeInfo(set, w, r, err)
 	})
 }

@@ -75,7 +75,7 @@ var projectionRoutes = []route{
 	{
 		method: "POST", path: "/v1/projections/{name}/rollback", id: "rollBackProjection",
 		summary: "Let reads be answered from the generation that was live before.",
-		query:   []param{dryRunParam},
+		query:   []param{{"force", "boolean", "although it is behind the live one"}, dryRunParam},
 		answers: changeAnswers("ProjectionOrPlan"), handle: withProjections((*server).rollBack),
 	},
 	{

@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
+	"math"
+	"slices"
 
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/consumer"
+	"github.com/eb901187/annals/view"
 )
 
 func notFound(name string) error {
@@ -16,7 +20,7 @@ func notFound(name string) error {
 func (s *Set) defined(name string) (*Projection, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p := s.projections[name]
+	p := s.current[name]
 	if p == nil {
 		return nil, &annals.Error{Code: annals.CodeNotFound, Message: "there is no definition of a projection " + name, Hint: "put it into the directory of projections, or see annals projection list"}
 	}
@@ -25,30 +29,29 @@ func (s *Set) defined(name string) (*Projection, error) {
 
 // begin makes the first generation of p, live at once.
 func (s *Set) begin(ctx context.Context, p *Projection) (int, error) {
-	if err := s.create(ctx, p, 1); err != nil {
-		return 0, err
-	}
 	end, err := s.store.End(ctx)
 	if err != nil {
 		return 0, err
 	}
-	g, err := s.edit(ctx, p.name, func(g *generations) error {
-		if len(g.List) > 0 {
+	another := func(g *generations) error {
+		if g.any() {
 			return errUnchanged // another process was first
 		}
-		first := g.add(p, s.opts.Consumer.Clock())
-		first.End, g.Live = end, first.Number
 		return nil
+	}
+	g, _, err := s.generate(ctx, p, another, func(g *generations, of *generation) {
+		of.End, g.Live, g.Previous, g.Building = end, of.Number, 0, 0
 	})
 	if err != nil {
 		return 0, err
 	}
-	return g.Live, s.expose(ctx, p.name, g.Live)
+	return g.Live, s.expose(ctx, p.name, g)
 }
 
 // Rebuild begins a new generation of the projection as it is defined now, beside
 // the live one, and returns its number. If one of this very definition is being
-// built already, be it the first one, that one goes on. The live view answers reads until Switch.
+// built already, be it the first one, that one goes on; one of another definition
+// is given up for it. The live view answers reads until Switch.
 func (s *Set) Rebuild(ctx context.Context, name string) (int, error) {
 	p, err := s.defined(name)
 	if err != nil {
@@ -58,7 +61,7 @@ func (s *Set) Rebuild(ctx context.Context, name string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if len(g.List) == 0 {
+	if !g.any() {
 		return s.begin(ctx, p)
 	}
 	next := g.next()
@@ -76,27 +79,21 @@ func (s *Set) Rebuild(ctx context.Context, name string) (int, error) {
 			return 0, err
 		}
 	}
-	if err := s.create(ctx, p, g.Last+1); err != nil {
-		return 0, err
-	}
-	expected := g.Last
-	g, err = s.edit(ctx, name, func(g *generations) error {
-		if g.Last != expected || g.next() != nil {
-			return errRaced
+	none := func(g *generations) error {
+		if g.next() != nil || !g.any() {
+			return errUnchanged
 		}
-		g.add(p, s.opts.Consumer.Clock())
 		return nil
-	})
-	if errors.Is(err, errRaced) {
-		return s.Rebuild(ctx, name)
 	}
+	g, added, err := s.generate(ctx, p, none, func(g *generations, of *generation) { g.Building = of.Number })
 	if err != nil {
 		return 0, err
 	}
-	return g.Last, nil
+	if !added {
+		return s.Rebuild(ctx, name) // another process has begun or deleted one meanwhile
+	}
+	return g.Building, nil
 }
-
-var errRaced = errors.New("another process began a generation")
 
 // Switch makes the generation that was built beside the live one live, in one
 // step. It is refused while that one is behind the live one, or holds parked
@@ -111,94 +108,132 @@ func (s *Set) Switch(ctx context.Context, name string, force bool) (int, error) 
 	if err != nil {
 		return 0, err
 	}
-	if g, err = s.edit(ctx, name, func(g *generations) error { return g.switchTo(name, number) }); err != nil {
+	g, err = s.edit(ctx, name, func(g *generations, _ *view.Change) error { return g.switchTo(name, number) })
+	if err != nil {
 		return 0, err
 	}
-	return g.Live, s.expose(ctx, name, g.Live)
+	return g.Live, s.expose(ctx, name, g)
 }
 
 // ready reports why a generation should not go live yet.
 func (s *Set) ready(ctx context.Context, name string, live, next int) error {
-	now, err := s.status(ctx, name, live)
+	behind, err := s.behind(ctx, name, next, live)
 	if err != nil {
 		return err
 	}
-	then, err := s.status(ctx, name, next)
-	if err != nil {
+	if behind != "" {
+		return &annals.Error{Code: annals.CodeConflict, Message: behind, Hint: "wait until it has caught up; annals projection show " + name}
+	}
+	missing, err := s.parkedBeside(ctx, name, live, next)
+	if err != nil || missing == 0 {
 		return err
 	}
-	if then.Position < now.Position {
-		return &annals.Error{
-			Code: annals.CodeConflict, Message: fmt.Sprintf("generation %d of projection %s is at position %d and the live one at %d: answers would go back in time", next, name, then.Position, now.Position),
-			Hint: "wait until it has caught up; annals projection show " + name,
-		}
+	return &annals.Error{
+		Code: annals.CodeConflict, Message: fmt.Sprintf("generation %d of projection %s has %d parked events that the live one has folded: documents would be missing them", next, name, missing),
+		Hint: "annals parked list " + generationName(name, next) + " shows them; --force switches all the same",
 	}
-	if then.Parked > now.Parked {
-		return &annals.Error{
-			Code: annals.CodeConflict, Message: fmt.Sprintf("generation %d of projection %s has %d parked events, the live one %d: documents would be missing events", next, name, then.Parked, now.Parked),
-			Hint: "annals parked list " + generationName(name, next) + " shows them; --force switches all the same",
-		}
-	}
-	return nil
 }
 
-// Rollback makes the generation live that was so before the last Switch.
-func (s *Set) Rollback(ctx context.Context, name string) (int, error) {
-	g, err := s.edit(ctx, name, func(g *generations) error { return g.rollBack(name) })
+// parkedBeside counts the events that are parked for generation next but not for
+// the live one.
+func (s *Set) parkedBeside(ctx context.Context, name string, live, next int) (missing int, err error) {
+	too, stop := iter.Pull2(s.control(name, live).Parked(ctx))
+	defer stop()
+	at := int64(0) // the position of the live one's parked event at hand
+	for p, err := range s.control(name, next).Parked(ctx) {
+		if err != nil {
+			return missing, err
+		}
+		for at < p.Position {
+			other, err, ok := too()
+			if err != nil {
+				return missing, err
+			}
+			if at = other.Position; !ok {
+				at = math.MaxInt64
+			}
+		}
+		if at != p.Position {
+			missing++
+		}
+	}
+	return missing, nil
+}
+
+// Rollback makes the generation live that was so before the last Switch, and leaves
+// the other one beside it, so that Switch goes forth again. It is refused while that one is behind the live one, unless force is set: for Go code
+// it follows the log only where a process knows its revision.
+func (s *Set) Rollback(ctx context.Context, name string, force bool) (int, error) {
+	g, err := s.existing(ctx, name)
 	if err != nil {
 		return 0, err
 	}
-	return g.Live, s.expose(ctx, name, g.Live)
+	if err := s.reversible(ctx, name, g, force); err != nil {
+		return 0, err
+	}
+	live, previous := g.Live, g.Previous
+	g, err = s.edit(ctx, name, func(g *generations, _ *view.Change) error { return g.rollBack(name, live, previous) })
+	if err != nil {
+		return 0, err
+	}
+	return g.Live, s.expose(ctx, name, g)
 }
 
 // Delete removes a generation that is not live, with its documents.
 func (s *Set) Delete(ctx context.Context, name string, number int) error {
-	_, err := s.edit(ctx, name, func(g *generations) error { return g.strike(name, number) })
+	g, err := s.edit(ctx, name, func(g *generations, _ *view.Change) error { return g.strike(name, number) })
 	if err != nil {
 		return err
 	}
-	return s.remove(ctx, name, number)
+	return s.removeDeleted(ctx, name, g)
 }
 
 // DeleteAll removes a projection with all its generations. One that is still
-// defined begins again when its Set is opened anew.
+// defined begins again, with the next number, when its Set is opened anew.
 func (s *Set) DeleteAll(ctx context.Context, name string) error {
-	g, err := s.edit(ctx, name, func(g *generations) error { return g.strikeAll(name) })
+	g, err := s.edit(ctx, name, func(g *generations, _ *view.Change) error { return g.strikeAll(name) })
 	if err != nil {
 		return err
 	}
-	for _, of := range g.List {
-		if err := s.remove(ctx, name, of.Number); err != nil {
-			return err
+	return s.removeDeleted(ctx, name, g)
+}
+
+func (s *Set) removeDeleted(ctx context.Context, name string, g *generations) (problem error) {
+	if problem = s.expose(ctx, name, g); problem != nil {
+		return problem
+	}
+	for i := range g.List {
+		if of := &g.List[i]; of.Deleted {
+			problem = errors.Join(problem, s.remove(ctx, name, of))
 		}
 	}
-	return nil
+	return problem
 }
 
 // remove finishes a deletion: the consumer's record first, which fences whoever
 // still works on it, and the mention in the list last, so that what is left of an
 // interrupted deletion says what is to be removed.
-func (s *Set) remove(ctx context.Context, name string, number int) error {
-	if r := s.runnerOf(name, number); r != nil {
+func (s *Set) remove(ctx context.Context, name string, of *generation) error {
+	space := generationName(name, of.Number)
+	s.mu.Lock()
+	if r := s.running[space]; r != nil {
 		r.stop()
-		<-r.done
-		s.mu.Lock()
-		delete(s.running, generationName(name, number))
-		s.mu.Unlock()
+		delete(s.running, space)
 	}
-	if err := consumer.Remove(ctx, s.views, generationName(name, number)); err != nil {
+	s.mu.Unlock()
+	if err := consumer.Remove(ctx, s.views, space); err != nil {
 		return err
 	}
-	if err := s.views.Drop(ctx, generationName(name, number)); err != nil {
+	if err := s.views.Drop(ctx, space); err != nil {
 		return err
 	}
-	if err := s.dropTables(ctx, name, number); err != nil {
+	if err := s.dropTables(ctx, of.Tables, of.Number); err != nil {
 		return err
 	}
-	_, err := s.edit(ctx, name, func(g *generations) error {
+	_, err := s.edit(ctx, name, func(g *generations, _ *view.Change) error {
 		for i := range g.List {
-			if g.List[i].Number == number && g.List[i].Deleted {
-				g.List = append(g.List[:i], g.List[i+1:]...)
+			if g.List[i].Number == of.Number && g.List[i].Deleted {
+				g.List = slices.Delete(g.List, i, i+1)
 				return nil
 			}
 		}
@@ -247,7 +282,7 @@ func (s *Set) Wake(consumer string) {
 
 func (s *Set) existing(ctx context.Context, name string) (*generations, error) {
 	g, err := readGenerations(ctx, s.views, name)
-	if err != nil || len(g.List) > 0 {
+	if err != nil || g.any() {
 		return g, err
 	}
 	if _, err := s.defined(name); err != nil {

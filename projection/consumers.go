@@ -69,12 +69,8 @@ func (s *Set) Status(ctx context.Context, name string) (consumer.Status, error) 
 // status is that of the runner, or why it ended by itself.
 func (r *running) status(ctx context.Context) (consumer.Status, error) {
 	status, err := r.runner.Status(ctx)
-	select {
-	case <-r.done:
-		if r.err != nil && !errors.Is(r.err, context.Canceled) {
-			status.State, status.Error = consumer.Stalled, r.err.Error()
-		}
-	default:
+	if r.finished() && r.err != nil && !errors.Is(r.err, context.Canceled) {
+		status.State, status.Error = consumer.Stalled, r.err.Error()
 	}
 	return status, err
 }

@@ -29,7 +29,9 @@ type folder[D any] struct {
 	fold func(doc *D, m *consumer.Message) (op, error)
 }
 
-const maxKeys = 100 // documents of one event
+// maxKeys is how many documents an event may fold into: with the consumer's record
+// and the entry of a parked event they fit into a transaction of DynamoDB.
+const maxKeys = 98
 
 // documents is the Handler of a generation of documents. It keeps those that it
 // used last, decoded: it is the only one that changes them, and Forget is called
@@ -157,7 +159,7 @@ func (d *documents[D]) load(ctx context.Context, batch []consumer.Message) ([][]
 	}
 	found, err := d.views.Get(ctx, d.space, missing...)
 	if err != nil {
-		return nil, err
+		return nil, consumer.Blameless(err)
 	}
 	for key, stored := range found {
 		e := d.cache.get(key)
@@ -165,6 +167,7 @@ func (d *documents[D]) load(ctx context.Context, batch []consumer.Message) ([][]
 			return nil, consumer.Permanent(fmt.Errorf("document %q of %s can't be read back: %w", key, d.space, err))
 		}
 		e.exists, e.position = true, stored.Position
+		d.cache.weigh(e, len(stored.Data))
 	}
 	return all, nil
 }

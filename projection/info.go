@@ -56,7 +56,7 @@ func (i *Info) Building() *Generation {
 func (s *Set) List(ctx context.Context) ([]Info, error) {
 	names := map[string]bool{}
 	s.mu.Lock()
-	for name := range s.projections {
+	for name := range s.current {
 		names[name] = true
 	}
 	s.mu.Unlock()
@@ -64,7 +64,13 @@ func (s *Set) List(ctx context.Context) ([]Info, error) {
 		if err != nil {
 			return nil, err
 		}
-		names[doc.Key] = true
+		g, err := parseGenerations(doc)
+		if err != nil {
+			return nil, err
+		}
+		if len(g.List) > 0 {
+			names[doc.Key] = true
+		}
 	}
 	var all []Info
 	for _, name := range slices.Sorted(maps.Keys(names)) {
@@ -84,7 +90,7 @@ func (s *Set) Show(ctx context.Context, name string) (Info, error) {
 		return Info{}, err
 	}
 	s.mu.Lock()
-	p := s.projections[name]
+	p := s.current[name]
 	s.mu.Unlock()
 	if p == nil && len(g.List) == 0 {
 		return Info{}, notFound(name)

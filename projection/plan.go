@@ -3,6 +3,7 @@ package projection
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/eb901187/annals"
 )
@@ -33,8 +34,13 @@ func (s *Set) PlanSwitch(ctx context.Context, name string, force bool) (Plan, er
 }
 
 // PlanRollback says what Rollback would do, with its errors.
-func (s *Set) PlanRollback(ctx context.Context, name string) (Plan, error) {
-	return s.plan(ctx, name, func(g *generations) error { return g.rollBack(name) })
+func (s *Set) PlanRollback(ctx context.Context, name string, force bool) (Plan, error) {
+	return s.plan(ctx, name, func(g *generations) error {
+		if err := s.reversible(ctx, name, g, force); err != nil {
+			return err
+		}
+		return g.rollBack(name, g.Live, g.Previous)
+	})
 }
 
 // PlanDelete says what Delete would do, with its errors.
@@ -83,22 +89,66 @@ func (s *Set) switchable(ctx context.Context, name string, g *generations, force
 	return next.Number, nil
 }
 
-func (g *generations) switchTo(name string, number int) error {
-	if next := g.next(); next == nil || next.Number != number {
-		return &annals.Error{Code: annals.CodeConflict, Message: "the generations of projection " + name + " were changed meanwhile", Hint: "see annals projection show " + name}
-	}
-	g.Live, g.Previous = number, g.Live
-	return nil
-}
-
-func (g *generations) rollBack(name string) error {
-	if len(g.List) == 0 {
-		return notFound(name)
-	}
+// reversible reports why the previous generation should not go live again.
+func (s *Set) reversible(ctx context.Context, name string, g *generations, force bool) error {
 	if g.find(g.Previous) == nil {
 		return &annals.Error{Code: annals.CodeConflict, Message: "projection " + name + " has no generation to go back to", Hint: "annals projection show " + name + " lists its generations"}
 	}
-	g.Live, g.Previous = g.Previous, g.Live
+	if force {
+		return nil
+	}
+	behind, err := s.behind(ctx, name, g.Previous, g.Live)
+	if err != nil || behind == "" {
+		return err
+	}
+	return &annals.Error{
+		Code: annals.CodeConflict, Message: behind,
+		Hint: "wait until it has caught up, as annals serve has both do; --force rolls back all the same",
+	}
+}
+
+// behind says how far a generation is behind the live one; empty if it is not. One
+// that follows as closely as it can is given a moment.
+func (s *Set) behind(ctx context.Context, name string, number, live int) (string, error) {
+	now, err := s.status(ctx, name, live)
+	if err != nil {
+		return "", err
+	}
+	const moment = time.Second
+	short, cancel := context.WithTimeout(ctx, moment)
+	defer cancel()
+	then, _, err := s.waitFor(short, name, number, now.Position)
+	if err == nil {
+		return "", nil
+	}
+	if annals.CodeOf(err) != annals.CodeTimeout || ctx.Err() != nil {
+		return "", err
+	}
+	return fmt.Sprintf("generation %d of projection %s is at position %d and the live one at %d: answers would go back in time", number, name, then.Position, now.Position), nil
+}
+
+func changedMeanwhile(name string) error {
+	return &annals.Error{Code: annals.CodeConflict, Message: "the generations of projection " + name + " were changed meanwhile", Hint: "see annals projection show " + name}
+}
+
+func (g *generations) switchTo(name string, number int) error {
+	if g.Building != number || g.next() == nil {
+		return changedMeanwhile(name)
+	}
+	g.Live, g.Previous, g.Building = number, g.Live, 0
+	return nil
+}
+
+// rollBack goes from generation live back to previous. What it leaves can be
+// switched to again, not rolled back to: asked for twice, it happens once.
+func (g *generations) rollBack(name string, live, previous int) error {
+	if g.Live != live || g.Previous != previous || g.find(previous) == nil {
+		return changedMeanwhile(name)
+	}
+	g.Live, g.Previous = previous, 0
+	if g.next() == nil {
+		g.Building = live
+	}
 	return nil
 }
 
@@ -106,15 +156,19 @@ func (g *generations) rollBack(name string) error {
 func (g *generations) strike(name string, number int) error {
 	of := g.find(number)
 	switch {
-	case len(g.List) == 0:
+	case !g.any():
 		return notFound(name)
 	case of == nil:
 		return &annals.Error{Code: annals.CodeNotFound, Message: fmt.Sprintf("projection %s has no generation %d", name, number), Hint: "annals projection show " + name}
 	case number == g.Live:
 		return &annals.Error{Code: annals.CodeConflict, Message: fmt.Sprintf("generation %d of projection %s is live", number, name), Hint: "switch or roll back first; --all deletes the whole projection"}
 	}
-	if of.Deleted = true; number == g.Previous {
+	of.Deleted = true
+	switch number {
+	case g.Previous:
 		g.Previous = 0
+	case g.Building:
+		g.Building = 0
 	}
 	return nil
 }
@@ -126,6 +180,6 @@ func (g *generations) strikeAll(name string) error {
 	for i := range g.List {
 		g.List[i].Deleted = true
 	}
-	g.Live, g.Previous = 0, 0
+	g.Live, g.Previous, g.Building = 0, 0, 0
 	return nil
 }

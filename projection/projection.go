@@ -83,7 +83,7 @@ const (
 )
 
 // Keys says which documents an event folds into: their keys, none twice. See
-// view.CheckKey; at most 100.
+// view.CheckKey; at most 98.
 type Keys func(e *annals.Event) []string
 
 // ByStream keeps a document for each stream, under its name.

@@ -131,7 +131,7 @@ func caughtUp(t testing.TB, s *Set, name string, n int, position int64) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
-	if _, err := s.waitFor(ctx, name, n, position); err != nil {
+	if _, _, err := s.waitFor(ctx, name, n, position); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -208,7 +208,7 @@ func TestAChangedProjectionIsRefusedAndRebuiltBesideTheLiveView(t *testing.T) {
 	if got := get(t, s, "accounts", "account-1", nil); got != `{"balance":50,"versions":[1]}` {
 		t.Errorf("after the switch: %s", got)
 	}
-	if n, err := s.Rollback(t.Context(), "accounts"); err != nil || n != 1 {
+	if n, err := s.Rollback(t.Context(), "accounts", false); err != nil || n != 1 {
 		t.Fatalf("rolled back to %d, %v", n, err)
 	}
 	if got := get(t, s, "accounts", "account-1", nil); got != `{"balance":5,"versions":[1]}` {
@@ -334,5 +334,15 @@ func TestDefinitionsThatCanNotBe(t *testing.T) {
 	two := []*Projection{accounts("1", 1), accounts("1", 1)}
 	if _, err := Open(t.Context(), store, views, two, quick()); !errors.Is(err, annals.ErrInvalid) {
 		t.Errorf("two of one name: %v", err)
+	}
+}
+
+// until asks again and again, and fails the test after half a minute.
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("never came: %s", what)
+		}
 	}
 }

@@ -68,23 +68,10 @@ func (s *Set) reading(ctx context.Context, name string, opts *ReadOptions) (spac
 	if opts != nil {
 		o = *opts
 	}
-	g, err := s.existing(ctx, name)
-	if err != nil {
-		return "", at, err
+	at, tables, err := s.waitFor(ctx, name, o.Generation, o.Wait)
+	if err == nil && tables {
+		err = annals.Invalid("projection", "%s keeps tables, not documents: read them with SQL", name)
 	}
-	s.mu.Lock()
-	p := s.projections[name]
-	s.mu.Unlock()
-	if p != nil && p.sql != nil {
-		return "", at, annals.Invalid("projection", "%s keeps tables, not documents: read them with SQL", name)
-	}
-	if at.Generation = o.Generation; at.Generation == 0 {
-		at.Generation = g.Live
-	}
-	if g.find(at.Generation) == nil {
-		return "", at, &annals.Error{Code: annals.CodeNotFound, Message: fmt.Sprintf("projection %s has no generation %d", name, at.Generation), Hint: "annals projection show " + name}
-	}
-	at.Position, err = s.waitFor(ctx, name, at.Generation, o.Wait)
 	return generationName(name, at.Generation), at, err
 }
 
@@ -104,52 +91,58 @@ func (s *Set) Rules(name string) (*fold.Rules, error) {
 // WaitFor waits until the live view reflects every event up to position. Unlike
 // reads, it works for projections into tables too.
 func (s *Set) WaitFor(ctx context.Context, name string, position int64) error {
-	g, err := s.existing(ctx, name)
-	if err == nil {
-		_, err = s.waitFor(ctx, name, g.Live, position)
-	}
+	_, _, err := s.waitFor(ctx, name, 0, position)
 	return err
 }
 
-// waitFor returns how far a generation has come, once that is at least position.
-func (s *Set) waitFor(ctx context.Context, name string, n int, position int64) (int64, error) {
+// waitFor says how far a generation has come, the live one for 0, once that is at
+// least position. Which one is live is asked again and again, so that a wait
+// survives a switch.
+func (s *Set) waitFor(ctx context.Context, name string, number int, position int64) (at Snapshot, tables bool, err error) {
 	for {
-		status, err := s.reflected(ctx, name, n, position)
-		if err != nil || status >= position {
-			return status, err
+		g, err := s.existing(ctx, name)
+		if err != nil {
+			return at, false, err
 		}
-		const poll = 100 * time.Millisecond // of what another process does
-		timer := time.NewTimer(poll)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
+		if at.Generation = number; number == 0 {
+			at.Generation = g.Live
 		}
-		timer.Stop()
+		of := g.find(at.Generation)
+		if of == nil {
+			return at, false, &annals.Error{Code: annals.CodeNotFound, Message: fmt.Sprintf("projection %s has no generation %d", name, at.Generation), Hint: "annals projection show " + name}
+		}
+		reflected, err := s.reflected(ctx, name, at.Generation, position)
+		if err == nil {
+			at.Position = reflected
+		}
+		if err == nil && reflected >= position || err != nil && ctx.Err() == nil {
+			return at, len(of.Tables) > 0, err
+		}
 		if err := ctx.Err(); err != nil {
-			return status, &annals.Error{
-				Code: annals.CodeTimeout, Message: fmt.Sprintf("projection %s is at position %d and did not reach %d in time", name, status, position), Err: err,
+			return at, false, &annals.Error{
+				Code: annals.CodeTimeout, Message: fmt.Sprintf("projection %s is at position %d and did not reach %d in time", name, at.Position, position), Err: err,
 				Hint: "annals projection show " + name + " says whether it runs",
 			}
 		}
 	}
 }
 
-// reflected is how far a generation has come; where this process works on it, it
-// waits for position first.
+// reflected says how far a generation has come. If that is not yet position it
+// waits for a while: where this process works on it, until it is there.
 func (s *Set) reflected(ctx context.Context, name string, n int, position int64) (int64, error) {
-	if r := s.runnerOf(name, n); r != nil {
-		if position > r.runner.Position() {
-			select {
-			case <-r.done:
-				return r.runner.Position(), r.err
-			default:
-				// Its error is told by the caller, with the position reached.
-				_ = r.runner.WaitFor(ctx, position)
-			}
-		}
+	const poll = 100 * time.Millisecond // of what another process does, and for switches
+	waiting, cancel := context.WithTimeout(ctx, poll)
+	defer cancel()
+	if r := s.runnerOf(name, n); r != nil && !r.finished() {
+		// Whether it came so far is asked next.
+		_ = r.runner.WaitFor(waiting, position)
 		if at := r.runner.Position(); at >= 0 {
 			return at, nil
 		}
 	}
-	return s.control(name, n).Position(ctx)
+	at, err := s.control(name, n).Position(ctx)
+	if err == nil && at < position {
+		<-waiting.Done()
+	}
+	return at, err
 }

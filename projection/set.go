@@ -39,11 +39,13 @@ type Set struct {
 	views view.Store
 	opts  Options
 
-	mu          sync.Mutex
-	projections map[string]*Projection
-	running     map[string]*running // by the consumer's name
-	shown       map[string]int      // the live generation that SQL views show, by projection
-	again       chan struct{}       // asks Run to look which generations there are
+	mu        sync.Mutex
+	current   map[string]*Projection            // by name: what Rebuild builds
+	revisions map[string]map[string]*Projection // by name and revision: what generations go on by
+	running   map[string]*running               // by the consumer's name
+	shown     map[string]int                    // the live generation that MySQL's views show, by projection
+	orphans   map[string]bool                   // live generations that nobody here can run, which was said
+	again     chan struct{}                     // asks Run to look which generations there are
 }
 
 // running is a generation that this process keeps up to date.
@@ -60,19 +62,32 @@ type running struct {
 // over reports whether the work ended by itself, long enough ago to try again.
 func (r *running) over(now time.Time) bool {
 	const rest = 30 * time.Second
+	return r.finished() && now.Sub(r.ended) >= rest
+}
+
+// finished reports whether the work ended by itself.
+func (r *running) finished() bool {
 	select {
 	case <-r.done:
-		return now.Sub(r.ended) >= rest
+		return true
 	default:
 		return false
 	}
 }
 
 // Open makes a Set. A projection that is new gets its first generation, which is
-// live at once. One whose revision is not that of its newest generation is
-// refused, unless opts say what to do about it.
+// live at once. One that has no generation of its revision is refused, unless opts
+// say what to do about it.
+//
+// Go code may be given in several revisions, the current one last: then the live
+// view goes on by its own while that of the current one is built. A program that
+// knows the current one only leaves the live view standing meanwhile, unless a
+// process of the old program still runs. Files need no such care.
 func Open(ctx context.Context, store *annals.Store, views view.Store, projections []*Projection, opts *Options) (*Set, error) {
-	s := &Set{store: store, views: views, projections: map[string]*Projection{}, running: map[string]*running{}, shown: map[string]int{}, again: make(chan struct{}, 1)}
+	s := &Set{
+		store: store, views: views, current: map[string]*Projection{}, revisions: map[string]map[string]*Projection{},
+		running: map[string]*running{}, shown: map[string]int{}, orphans: map[string]bool{}, again: make(chan struct{}, 1),
+	}
 	if opts != nil {
 		s.opts = *opts
 	}
@@ -85,56 +100,60 @@ func Open(ctx context.Context, store *annals.Store, views view.Store, projection
 	if s.opts.Consumer.Logger == nil {
 		s.opts.Consumer.Logger = slog.Default()
 	}
+	s.opts.Consumer.Known = true
 	var bad []error
 	for _, p := range projections {
-		if err := s.admit(ctx, p); err != nil {
+		if other := s.current[p.name]; other != nil && (other.file != "" || p.file != "" || s.revisions[p.name][p.revision] != nil) {
+			bad = append(bad, annals.Invalid("name", "%s is that of two projections: %s and %s", p.name, other.where(), p.where()))
+		} else if err := s.Define(p); err != nil {
 			bad = append(bad, err)
 		}
 	}
-	if len(bad) == 1 {
+	if len(bad) == 0 {
+		for _, name := range slices.Sorted(maps.Keys(s.current)) {
+			if err := s.admit(ctx, s.current[name]); err != nil {
+				bad = append(bad, err)
+			}
+		}
+	}
+	switch len(bad) {
+	case 0:
+		return s, nil
+	case 1:
 		return nil, bad[0]
 	}
-	if err := errors.Join(bad...); err != nil {
-		return nil, err
-	}
-	return s, nil
+	return nil, errors.Join(bad...)
 }
 
-// Define adds a projection, or puts another revision of it in the place of the
-// one that the Set knows, for Rebuild. It does not touch any view.
+// Define adds a projection, or makes another revision of it the current one, for
+// Rebuild. It does not touch any view.
 func (s *Set) Define(p *Projection) error {
 	if err := p.check(); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.projections[p.name] = p
+	s.current[p.name] = p
+	if s.revisions[p.name] == nil {
+		s.revisions[p.name] = map[string]*Projection{}
+	}
+	s.revisions[p.name][p.revision] = p
 	return nil
 }
 
 func (s *Set) admit(ctx context.Context, p *Projection) error {
-	s.mu.Lock()
-	other := s.projections[p.name]
-	s.mu.Unlock()
-	if other != nil {
-		return annals.Invalid("name", "%s is that of two projections: %s and %s", p.name, other.where(), p.where())
-	}
-	if err := s.Define(p); err != nil {
-		return err
-	}
 	g, err := readGenerations(ctx, s.views, p.name)
 	if err != nil {
 		return err
 	}
 	switch {
-	case len(g.List) == 0:
+	case !g.any():
 		_, err = s.begin(ctx, p)
-	case g.List[len(g.List)-1].Revision == p.revision || s.opts.Changed:
-		err = s.expose(ctx, p.name, g.Live)
+	case g.keeps(p.revision) || s.opts.Changed:
 	case s.opts.Rebuild:
 		_, err = s.Rebuild(ctx, p.name)
 	default:
-		last := g.List[len(g.List)-1]
+		last := g.newest()
 		err = &annals.Error{
 			Code: annals.CodeInvalid, Message: fmt.Sprintf("%s: projection %s has changed since its generation %d was built (revision %s, now %s)", p.where(), p.name, last.Number, last.Revision, p.revision),
 			Hint: "build it anew beside the live view: annals projection rebuild " + p.name + ", or annals serve --rebuild",
@@ -157,7 +176,7 @@ func (s *Set) Run(ctx context.Context) error {
 	defer s.stopAll()
 	for {
 		if err := s.reconcile(ctx); err != nil && ctx.Err() == nil {
-			s.opts.Consumer.Logger.Warn("can't tell which generations there are", "error", err)
+			s.opts.Consumer.Logger.Warn("not all is well with the projections", "error", err)
 		}
 		timer := time.NewTimer(s.opts.Poll)
 		select {
@@ -180,73 +199,79 @@ func (s *Set) look() {
 }
 
 // reconcile starts and stops work so that it is what the stored generations ask
-// for, and finishes deletions.
+// for, and finishes what was interrupted. What goes wrong with one projection is
+// reported and keeps no other from its work.
 func (s *Set) reconcile(ctx context.Context) error {
+	all, problem := s.stored(ctx)
 	wanted := map[string]*running{}
+	for name, g := range all {
+		for i := range g.List {
+			of := &g.List[i]
+			if p := s.runnable(name, g, of); p != nil && g.kept(of) {
+				wanted[generationName(name, of.Number)] = &running{projection: p, number: of.Number}
+			}
+		}
+	}
+	problem = errors.Join(problem, s.run(ctx, wanted))
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		problem = errors.Join(problem, s.finish(ctx, name, all[name]))
+	}
+	return problem
+}
+
+// stored reads the generations of every projection that can be read.
+func (s *Set) stored(ctx context.Context) (all map[string]*generations, problem error) {
+	all = map[string]*generations{}
 	for doc, err := range s.views.Scan(ctx, metaSpace, view.Range{}) {
 		if err != nil {
-			return err
+			return all, errors.Join(problem, err)
 		}
 		g, err := parseGenerations(doc)
 		if err != nil {
-			return err
+			problem = errors.Join(problem, err)
+			continue
 		}
-		if err := s.expose(ctx, doc.Key, g.Live); err != nil {
-			return err
-		}
-		for i := range g.List {
-			of := &g.List[i]
-			if of.Deleted {
-				if err := s.remove(ctx, doc.Key, of.Number); err != nil {
-					return err
-				}
-				continue
-			}
-			if p := s.runnable(doc.Key, of); p != nil && g.kept(of) {
-				wanted[generationName(doc.Key, of.Number)] = &running{projection: p, number: of.Number}
-			}
+		all[doc.Key] = g
+	}
+	return all, problem
+}
+
+// finish does what an interrupted process has left to do.
+func (s *Set) finish(ctx context.Context, name string, g *generations) error {
+	problem := s.expose(ctx, name, g)
+	for i := range g.List {
+		if of := &g.List[i]; of.Deleted {
+			problem = errors.Join(problem, s.remove(ctx, name, of))
 		}
 	}
-	s.mu.Lock()
-	var surplus []*running
-	for name, r := range s.running {
-		if wanted[name] == nil || r.over(s.opts.Consumer.Clock()) {
-			surplus = append(surplus, r)
-			delete(s.running, name)
-		}
-	}
-	var err error
-	for _, name := range slices.Sorted(maps.Keys(wanted)) {
-		if s.running[name] == nil {
-			err = errors.Join(err, s.start(ctx, name, wanted[name]))
-		}
-	}
-	s.mu.Unlock()
-	for _, r := range surplus {
-		r.stop()
-		<-r.done
-	}
-	return err
+	return problem
 }
 
 // runnable is the projection by which a stored generation goes on, or nil if this
 // process can't: nobody defines it any more, or it is Go code of another revision.
-func (s *Set) runnable(name string, of *generation) *Projection {
+func (s *Set) runnable(name string, g *generations, of *generation) *Projection {
 	s.mu.Lock()
-	p := s.projections[name]
-	s.mu.Unlock()
-	if p == nil || p.revision == of.Revision {
+	defer s.mu.Unlock()
+	if s.current[name] == nil || of.Deleted {
+		return nil
+	}
+	if p := s.revisions[name][of.Revision]; p != nil {
 		return p
 	}
-	if of.Text == nil {
-		return nil
+	var err error
+	if of.Text != nil {
+		var old *Projection
+		if old, err = Parse(of.File, of.Text); err == nil && old.revision == of.Revision {
+			s.revisions[name][of.Revision] = old
+			return old
+		}
 	}
-	old, err := Parse(of.File, of.Text)
-	if err != nil || old.revision != of.Revision {
-		s.opts.Consumer.Logger.Error("a stored definition can't be used any more", "projection", name, "generation", of.Number, "error", err)
-		return nil
+	if consumer := generationName(name, of.Number); of.Number == g.Live && !s.orphans[consumer] {
+		s.orphans[consumer] = true
+		s.opts.Consumer.Logger.Warn("this program can't keep a live view up to date, as it does not know that revision of the projection; another process may",
+			"projection", name, "generation", of.Number, "revision", of.Revision, "error", err)
 	}
-	return old
+	return nil
 }
 
 // handler works on one generation of a projection.
@@ -254,11 +279,31 @@ func (s *Set) handler(p *Projection, n int) (consumer.Handler, error) {
 	if p.sql == nil {
 		return p.documents(s.views, generationName(p.name, n)), nil
 	}
-	db, err := s.database(p)
+	db, err := s.database(p.name)
 	if err != nil {
 		return nil, err
 	}
 	return &sqlHandler{view: p.sql, tables: &Tables{db.Dialect(), n}}, nil
+}
+
+// run starts what is wanted and stops what is not. What stops is not waited for:
+// whatever it still commits is fenced where that matters.
+func (s *Set) run(ctx context.Context, wanted map[string]*running) (problem error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.opts.Consumer.Clock()
+	for name, r := range s.running {
+		if wanted[name] == nil || r.over(now) {
+			r.stop()
+			delete(s.running, name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(wanted)) {
+		if s.running[name] == nil {
+			problem = errors.Join(problem, s.start(ctx, name, wanted[name]))
+		}
+	}
+	return problem
 }
 
 // start begins the work on a generation; s.mu is held.
@@ -279,7 +324,8 @@ func (s *Set) start(ctx context.Context, name string, r *running) error {
 		defer close(r.done)
 		defer r.stop()
 		r.err = runner.Run(ctx)
-		if r.ended = s.opts.Consumer.Clock(); ctx.Err() == nil {
+		// One that was deleted meanwhile is not there any more.
+		if r.ended = s.opts.Consumer.Clock(); ctx.Err() == nil && !errors.Is(r.err, annals.ErrNotFound) {
 			s.opts.Consumer.Logger.Error("a projection can't go on", "projection", name, "error", r.err)
 		}
 	}()

@@ -3,8 +3,10 @@ package projection
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/consumer"
@@ -20,7 +22,7 @@ type SQLView struct {
 	// starting with a digit.
 	Tables []string
 	// Create makes the tables of a generation. It says CREATE TABLE IF NOT EXISTS,
-	// as it may run twice.
+	// as it may run again after it failed.
 	Create func(ctx context.Context, tx *sql.Tx, t *Tables) error
 	// Apply changes the tables by one event, in the transaction that moves the
 	// checkpoint. It must depend on the tables and m alone.
@@ -60,103 +62,175 @@ func (v *SQLView) check(name string) error {
 	return nil
 }
 
-// database is the view store of a projection into tables.
-func (s *Set) database(p *Projection) (*sqlview.Store, error) {
+// database is the view store of projections into tables.
+func (s *Set) database(name string) (*sqlview.Store, error) {
 	db, ok := s.views.(*sqlview.Store)
 	if !ok {
-		return nil, annals.Invalid("views", "of projection %s must be over SQL: sqlite:…, postgres://… or mysql://…", p.name)
+		return nil, annals.Invalid("views", "must be over SQL for projections into tables (%s): sqlite:…, postgres://… or mysql://…", name)
 	}
 	return db, nil
 }
 
-// create makes the tables of a generation.
-func (s *Set) create(ctx context.Context, p *Projection, n int) error {
-	if p.sql == nil {
-		return nil
-	}
-	db, err := s.database(p)
+// makeTables makes the tables of a generation, under a number that is reserved for
+// it: whatever becomes of this process, no other generation gets these tables.
+func (s *Set) makeTables(ctx context.Context, p *Projection) (number int, err error) {
+	db, err := s.database(p.name)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	t := &Tables{db.Dialect(), n}
+	g, err := s.edit(ctx, p.name, func(g *generations, _ *view.Change) error { g.Last++; return nil })
+	if err != nil {
+		return 0, err
+	}
+	t := &Tables{db.Dialect(), g.Last}
 	err = define(ctx, db.DB(), func(tx *sql.Tx) error { return p.sql.Create(ctx, tx, t) })
-	return wrapped(err, "the tables of projection "+p.name+" can't be made")
+	return g.Last, wrapped(err, "the tables of projection "+p.name+" can't be made")
 }
 
-// expose makes the SQL views of a projection's tables show the live generation;
-// 0 removes them.
-func (s *Set) expose(ctx context.Context, name string, live int) error {
-	s.mu.Lock()
-	p, shown := s.projections[name], s.shown[name]
-	s.mu.Unlock()
-	if p == nil || p.sql == nil || shown == live && live > 0 {
+// An exposure is what the SQL views of a projection's tables are to show.
+type exposure struct {
+	tables *Tables  // of the live generation
+	show   []string // the tables that it has
+	hide   []string // those that only others have
+}
+
+func (g *generations) exposure(d sqlview.Dialect) exposure {
+	e := exposure{tables: &Tables{d, g.Live}}
+	if live := g.find(g.Live); live != nil {
+		e.show = live.Tables
+	}
+	for i := range g.List {
+		for _, table := range g.List[i].Tables {
+			if !slices.Contains(e.show, table) && !slices.Contains(e.hide, table) {
+				e.hide = append(e.hide, table)
+			}
+		}
+	}
+	return e
+}
+
+// hasTables reports whether a generation is kept in tables.
+func (g *generations) hasTables() bool {
+	return slices.ContainsFunc(g.List, func(of generation) bool { return len(of.Tables) > 0 })
+}
+
+// moveViews has c make the SQL views show the live generation, in the transaction
+// that makes it live. MySQL can't: see expose.
+func (s *Set) moveViews(g *generations, c *view.Change) error {
+	if !g.hasTables() {
 		return nil
 	}
-	db, err := s.database(p)
-	if err != nil {
+	db, err := s.database("")
+	if err != nil || db.Dialect() == sqlview.MySQL {
 		return err
 	}
-	t := &Tables{db.Dialect(), live}
-	err = define(ctx, db.DB(), func(tx *sql.Tx) error {
-		for _, table := range p.sql.Tables {
-			if err := show(ctx, tx, t, table); err != nil {
+	e := g.exposure(db.Dialect())
+	c.Work = e.apply
+	return nil
+}
+
+// expose makes MySQL's SQL views show the live generation: it commits at every
+// statement of this kind, so that they follow the switch at once but one by one.
+// Another process may switch meanwhile; then it is done again.
+func (s *Set) expose(ctx context.Context, name string, g *generations) error {
+	if !g.hasTables() {
+		return nil
+	}
+	db, err := s.database(name)
+	if err != nil || db.Dialect() != sqlview.MySQL {
+		return err
+	}
+	for {
+		s.mu.Lock()
+		shown := s.shown[name]
+		s.mu.Unlock()
+		if shown == g.Live && g.Live > 0 {
+			return nil
+		}
+		e := g.exposure(db.Dialect())
+		if err := define(ctx, db.DB(), func(tx *sql.Tx) error { return e.apply(ctx, tx) }); err != nil {
+			return wrapped(err, "the SQL views of projection "+name+" can't be made")
+		}
+		after, err := readGenerations(ctx, s.views, name)
+		if err != nil {
+			return err
+		}
+		if after.Live == g.Live {
+			s.mu.Lock()
+			s.shown[name] = g.Live
+			s.mu.Unlock()
+			return nil
+		}
+		g = after
+	}
+}
+
+func (e *exposure) apply(ctx context.Context, tx *sql.Tx) error {
+	d := e.tables.Dialect
+	run := func(statement string) error {
+		_, err := tx.ExecContext(ctx, statement)
+		return err
+	}
+	for _, table := range e.hide {
+		if err := run("DROP VIEW IF EXISTS " + d.Quote(table)); err != nil {
+			return err
+		}
+	}
+	for _, table := range e.show {
+		as := d.Quote(table) + " AS SELECT * FROM " + e.tables.Name(table)
+		switch d {
+		case sqlview.MySQL:
+			if err := run("CREATE OR REPLACE VIEW " + as); err != nil {
+				return err
+			}
+		case sqlview.PostgreSQL:
+			if err := e.replace(run, d.Quote(table), as); err != nil {
+				return err
+			}
+		default:
+			if err := errors.Join(run("DROP VIEW IF EXISTS "+d.Quote(table)), run("CREATE VIEW "+as)); err != nil {
 				return err
 			}
 		}
-		return nil
-	})
-	if err == nil {
-		s.mu.Lock()
-		s.shown[name] = live
-		s.mu.Unlock()
 	}
-	return wrapped(err, "the SQL views of projection "+name+" can't be made")
+	return nil
 }
 
-func show(ctx context.Context, tx *sql.Tx, t *Tables, table string) error {
-	quoted := t.Dialect.Quote(table)
-	replace := "CREATE VIEW "
-	// MySQL commits at each statement like these; its own one step is to replace.
-	if t.Dialect == sqlview.MySQL && t.number > 0 {
-		replace = "CREATE OR REPLACE VIEW "
-	} else if _, err := tx.ExecContext(ctx, "DROP VIEW IF EXISTS "+quoted); err != nil {
+// replace keeps the rights on a view of PostgreSQL, and what is built on it, where
+// its columns are still there; otherwise it has to be made anew.
+func (e *exposure) replace(run func(string) error, view, as string) error {
+	if err := run("SAVEPOINT annals_replace"); err != nil {
 		return err
 	}
-	if t.number == 0 {
-		return nil
+	if run("CREATE OR REPLACE VIEW "+as) == nil {
+		return run("RELEASE SAVEPOINT annals_replace")
 	}
-	_, err := tx.ExecContext(ctx, replace+quoted+" AS SELECT * FROM "+t.Name(table))
-	return err
+	for _, statement := range []string{"ROLLBACK TO SAVEPOINT annals_replace", "DROP VIEW IF EXISTS " + view, "CREATE VIEW " + as} {
+		if err := run(statement); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func (s *Set) dropTables(ctx context.Context, name string, n int) error {
-	s.mu.Lock()
-	p := s.projections[name]
-	s.mu.Unlock()
-	if p == nil || p.sql == nil {
+func (s *Set) dropTables(ctx context.Context, tables []string, n int) error {
+	if len(tables) == 0 || n == 0 {
 		return nil
 	}
-	db, err := s.database(p)
+	db, err := s.database("")
 	if err != nil {
-		return err
-	}
-	g, err := readGenerations(ctx, s.views, name)
-	if err != nil {
-		return err
-	}
-	if err := s.expose(ctx, name, g.Live); err != nil {
 		return err
 	}
 	t := &Tables{db.Dialect(), n}
 	err = define(ctx, db.DB(), func(tx *sql.Tx) error {
-		for _, table := range p.sql.Tables {
+		for _, table := range tables {
 			if _, err := tx.ExecContext(ctx, "DROP TABLE IF EXISTS "+t.Name(table)); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	return wrapped(err, "the tables of projection "+name+" can't be dropped")
+	return wrapped(err, fmt.Sprintf("the tables of generation %d can't be dropped", n))
 }
 
 // define runs statements that make or drop tables and views, none of which does

@@ -147,7 +147,7 @@ func TestTablesAreRebuiltBesideTheLiveOnes(t *testing.T) {
 		if got := balances(t, views.DB(), "totals"); got["account-1"] != 70 || got["account-2"] != 30 {
 			t.Errorf("after the switch: %v", got)
 		}
-		if _, err := s.Rollback(t.Context(), "totals"); err != nil {
+		if _, err := s.Rollback(t.Context(), "totals", false); err != nil {
 			t.Fatal(err)
 		}
 		if got := balances(t, views.DB(), "totals"); got["account-1"] != 7 {
@@ -178,8 +178,7 @@ func TestTablesUnderChaos(t *testing.T) {
 		c.views, c.p, c.name = views, totals("1", 1), "totals@1"
 		c.faults = 0.02
 		c.crash = func(consumer.Step) bool { return c.rng.Float64() < 0.02 }
-		s := &Set{store: c.store, views: views}
-		if err := s.create(t.Context(), c.p, 1); err != nil {
+		if _, err := Open(t.Context(), c.store, views, []*Projection{c.p}, quick()); err != nil {
 			t.Fatal(err)
 		}
 		c.play(2, 150)
@@ -208,7 +207,7 @@ func TestProcessesBeginOneGeneration(t *testing.T) {
 		s, _ := open(t, store, views, quick(), totals("1", 1))
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
-		if info, err := s.Show(ctx, "totals"); err != nil || info.Live != 1 || len(info.Generations) != 1 {
+		if info, err := s.Show(ctx, "totals"); err != nil || len(info.Generations) != 1 || info.Live != info.Generations[0].Number {
 			t.Errorf("%+v, %v", info, err)
 		}
 	})

@@ -80,7 +80,7 @@ func TestRebuildThatIsLeftToTheServer(t *testing.T) {
 	p := &place{}
 	p.store = standing(t, func(*http.Request) {})
 	p.want(t, "projection rebuild orders --no-wait", 0, "generation 1 of orders is being built; annals projection show orders")
-	p.want(t, "projection pause orders", 4, "there is no consumer orders@1") // it has never run
+	p.want(t, "projection pause orders", 0, "live  paused  0") // before it has ever run
 }
 
 // A server that has ended has nothing running any more, and its store and views can

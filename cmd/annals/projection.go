@@ -110,19 +110,20 @@ func (a *app) projectionSwitch() *cobra.Command {
 
 func (a *app) projectionRollback() *cobra.Command {
 	var v viewing
-	dry := false
+	var force, dry bool
 	c := &cobra.Command{
 		Use: "rollback NAME", Short: "Let reads be answered from the generation that was live before", Args: takes, ValidArgsFunction: a.completeProjections,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withProjections(cmd.Context(), &v, false, func(p *client.Projections) error {
 				if dry {
-					return a.showPlan(p.PlanRollback(cmd.Context(), args[0]))
+					return a.showPlan(p.PlanRollback(cmd.Context(), args[0], force))
 				}
-				return a.showInfo(p.Rollback(cmd.Context(), args[0]))
+				return a.showInfo(p.Rollback(cmd.Context(), args[0], force))
 			})
 		},
 	}
 	v.addFlags(c)
+	c.Flags().BoolVar(&force, "force", false, "although it is behind the live one")
 	addDryRun(c, &dry)
 	return c
 }

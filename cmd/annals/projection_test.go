@@ -146,7 +146,7 @@ func TestProjectionsOfEveryStore(t *testing.T) {
 			p.want(t, "view orders order-7", 0, `"PAID"`)
 			p.want(t, "projection switch orders", 3, "no generation but the live one", "annals projection rebuild orders")
 			p.want(t, "projection rollback orders --dry-run", 0, "generation 1 of orders would be live, and is previous now")
-			p.want(t, "projection rollback orders --json", 0, `"live":1,"previous":2`)
+			p.want(t, "projection rollback orders --json", 0, `"live":1,"generations"`)
 			p.want(t, "view orders order-7", 0, `"paid"`)
 			p.want(t, "projection delete orders --generation 1", 3, "generation 1 of projection orders is live")
 			p.want(t, "projection delete orders --generation 2 --dry-run", 0, "generation 2 of orders would be deleted")

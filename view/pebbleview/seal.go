@@ -2,12 +2,12 @@ package pebbleview
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	iofs "io/fs"
+	"math"
 	"path/filepath"
 	"strings"
 
@@ -15,61 +15,61 @@ import (
 )
 
 // sealFile says what a store consisted of when it was closed. Pebble takes a
-// manifest or a log that ends early for one that a crash has cut, and what it
-// names no more for rubbish; of a closed store, that is damage.
+// manifest or a log that ends early for one that a crash has cut, what they name
+// no more for rubbish, and the version at the end of a table, which it has no
+// checksum of, at its word. Of a closed store, all of that is damage.
 const sealFile = "CLOSED"
 
 // seal is what CLOSED holds.
 type seal struct {
-	Sizes  map[string]int64  `json:"sizes"`  // of tables, which have checksums of their own
-	SHA256 map[string]string `json:"sha256"` // of manifests and logs
+	Files map[string]string `json:"files"` // manifests and logs whole, tables by their ends
 }
+
+// tableEnd covers what a table says of itself; all before has checksums.
+const tableEnd = 128
 
 // sealOf describes the files of a directory.
 func sealOf(fs vfs.FS, dir string) (seal, error) {
-	s := seal{Sizes: map[string]int64{}, SHA256: map[string]string{}}
+	s := seal{Files: map[string]string{}}
 	names, err := fs.List(dir)
 	if err != nil {
 		return s, err
 	}
 	for _, name := range names {
-		path := fs.PathJoin(dir, name)
+		last := int64(math.MaxInt64)
 		switch {
 		case filepath.Ext(name) == ".sst":
-			info, err := fs.Stat(path)
-			if err != nil {
-				return s, err
-			}
-			s.Sizes[name] = info.Size()
-		case filepath.Ext(name) == ".log", strings.HasPrefix(name, "MANIFEST-"), strings.HasPrefix(name, "marker."):
-			if s.SHA256[name], err = hash(fs, path); err != nil {
-				return s, err
-			}
+			last = tableEnd
+		case filepath.Ext(name) != ".log" && !strings.HasPrefix(name, "MANIFEST-") && !strings.HasPrefix(name, "marker."):
+			continue
+		}
+		if s.Files[name], err = sum(fs, fs.PathJoin(dir, name), last); err != nil {
+			return s, err
 		}
 	}
 	return s, nil
 }
 
-func hash(fs vfs.FS, path string) (string, error) {
+// sum is a file's size and the hash of its last bytes.
+func sum(fs vfs.FS, path string, last int64) (string, error) {
 	file, err := fs.Open(path)
 	if err != nil {
 		return "", err
 	}
-	h := sha256.New()
-	_, err = io.Copy(h, file)
-	return hex.EncodeToString(h.Sum(nil)), errors.Join(err, file.Close())
+	info, err := file.Stat()
+	if err != nil {
+		return "", errors.Join(err, file.Close())
+	}
+	h, last := sha256.New(), min(last, info.Size())
+	_, err = io.Copy(h, io.NewSectionReader(file, info.Size()-last, last))
+	return fmt.Sprintf("%d %x", info.Size(), h.Sum(nil)), errors.Join(err, file.Close())
 }
 
 // differs names a file that is not what it was; empty if there is none. Files
 // that came since are not looked at.
 func (s seal) differs(now seal) string {
-	for name, size := range s.Sizes {
-		if got, there := now.Sizes[name]; !there || got != size {
-			return name
-		}
-	}
-	for name, sum := range s.SHA256 {
-		if now.SHA256[name] != sum {
+	for name, sum := range s.Files {
+		if now.Files[name] != sum {
 			return name
 		}
 	}

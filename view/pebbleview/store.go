@@ -102,8 +102,9 @@ func (s *Store) open(lock *pebble.Lock, o *Options) (err error) {
 	opts := &pebble.Options{
 		FS: s.disk, Lock: lock, Cache: cache, Logger: logger{o.Logger, s.dir},
 		MemTableSize: o.memTable, MaxManifestFileSize: manifestBytes, FlushDelayDeleteRange: dropDelay,
-		// The first format whose log tells a damaged record from a torn end.
-		FormatMajorVersion: pebble.FormatWALSyncChunks,
+		// The first format whose log tells a damaged record from a torn end, and whose
+		// tables have a checksum to the end.
+		FormatMajorVersion: pebble.FormatTableFormatV6,
 	}
 	// Pebble's own answer to a damaged block is to end the process; here the read
 	// fails and says so.
