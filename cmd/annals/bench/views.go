@@ -48,9 +48,8 @@ fold:
 }
 
 const (
-	viewStreams   = 20_000
-	viewCommit    = 10 // events of a stream in a row
-	rebuildRounds = 3
+	viewStreams = 20_000
+	viewCommit  = 10 // events of a stream in a row
 )
 
 // rebuilds builds a document for each stream of a large log, with a fold in Go and
@@ -72,8 +71,9 @@ func (b *bencher) rebuildRounds(ctx context.Context, store *annals.Store, events
 	}
 	var plain, inGoRates, inJQRates []float64
 	var heap uint64
-	for round := range rebuildRounds {
-		b.Say(fmt.Sprintf("rebuild: round %d of %d", round+1, rebuildRounds))
+	rounds := b.size(3, 1)
+	for round := range rounds {
+		b.Say(fmt.Sprintf("rebuild: round %d of %d", round+1, rounds))
 		took, err := foldPlainly(ctx, store, events)
 		if err != nil {
 			return nil, err
@@ -207,7 +207,7 @@ const (
 // visible measures how long it takes from the start of an append until a read of a
 // view shows it, at a steady rate of appends.
 func (b *bencher) visible(ctx context.Context) ([]Row, error) {
-	n := int(b.duration(10*time.Second, 2*time.Second).Seconds() * visibleRate)
+	n := int(b.duration(10*time.Second, time.Second).Seconds() * visibleRate)
 	b.Say("append to visible")
 	store, err := embedded.Open(filepath.Join(b.dir, "visible"), nil)
 	if err != nil {
