@@ -47,6 +47,7 @@ robust:
 	$(GO) test -timeout 60m -v ./dynamo -run 'TestSimulation$$' -schedules 40000
 	$(GO) test -timeout 60m -v ./projection -run 'TestChaos$$' -chaos 500
 	$(GO) test -timeout 60m -v ./reaction -run TestChaos -runs 400
+	$(GO) test -timeout 60m -v ./cmd/annals -run TestKilled -kills 50
 
 fuzz:
 	$(GO) test ./projection/fold -run XXX -fuzz FuzzParse -fuzztime $(FUZZTIME)

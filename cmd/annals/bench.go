@@ -38,7 +38,7 @@ func (a *app) bench() *cobra.Command {
 			return err
 		},
 	}
-	c.Flags().BoolVar(&opts.Quick, "quick", false, "fewer events and shorter rounds, in under 40 s")
+	c.Flags().BoolVar(&opts.Quick, "quick", false, "fewer events and shorter rounds, in under a minute")
 	c.Flags().StringVar(&opts.Dir, "dir", "", "where to make the stores; a new temporary directory by default")
 	c.Flags().StringSliceVar(&opts.Only, "only", nil, "only these workloads, separated by commas: append-1, load-10, ingest …")
 	explainStore(c, "a store in DynamoDB to measure instead: dynamodb://NAME?region=…&bucket=…")

@@ -13,7 +13,7 @@ import (
 
 // Options says what to measure.
 type Options struct {
-	// Quick takes fewer events and shorter rounds: under 40 s on 2 cores.
+	// Quick takes fewer events and shorter rounds: under a minute on 2 cores.
 	Quick bool
 	// Dir is where stores are made, in a directory of their own that is removed;
 	// empty takes the system's. The speed is that of its disk.
