@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -149,7 +150,18 @@ func (c *chaos) operate(ctx context.Context) {
 				c.t.Errorf("editing: %v", err)
 			}
 		}
-		time.Sleep(time.Millisecond)
+		runtime.Gosched()
+	}
+}
+
+// handled waits until the event that was appended last was handled or parked.
+func (c *chaos) handled() {
+	control := consumer.NewControl(c.store, c.views, c.name, nil)
+	for c.t.Context().Err() == nil {
+		if at, err := control.Position(c.t.Context()); err == nil && at >= c.last {
+			return
+		}
+		runtime.Gosched()
 	}
 }
 
@@ -169,7 +181,7 @@ func (c *chaos) play(runners, events int) {
 	for n := 0; n < events || c.more() && n < 100*events; n++ {
 		c.append()
 		if n >= events {
-			time.Sleep(time.Millisecond / 4) // the runner is to meet some of them later
+			c.handled() // the runner is to meet some of them later
 		}
 	}
 	for deadline := time.Now().Add(time.Minute); !c.settled(); {
@@ -178,7 +190,7 @@ func (c *chaos) play(runners, events int) {
 			c.t.Errorf("never settled: %+v %v, the log ends at %d", s, err, c.last)
 			break
 		}
-		time.Sleep(time.Millisecond)
+		runtime.Gosched()
 	}
 	cancel()
 	all.Wait()

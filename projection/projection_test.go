@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -340,7 +341,7 @@ func TestDefinitionsThatCanNotBe(t *testing.T) {
 // until asks again and again, and fails the test after half a minute.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); !ok(); runtime.Gosched() {
 		if time.Now().After(deadline) {
 			t.Fatalf("never came: %s", what)
 		}
