@@ -17,7 +17,7 @@ func (r *Runner) end(ctx context.Context) (int64, error) {
 		err = &annals.Error{
 			Code:    annals.CodeDamaged,
 			Message: fmt.Sprintf("consumer %s has handled position %d but the log ends at %d: it belongs to another store, or the store was restored from an older backup", r.name, position, end),
-			Hint:    "annals projection rebuild --all builds views anew; delete the views directory if it belongs to another store",
+			Hint:    "if the store was restored from a backup, remove the views, which are then built again; else open those that belong to it",
 		}
 	}
 	return end, err

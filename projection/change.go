@@ -161,8 +161,9 @@ func (s *Set) parkedBeside(ctx context.Context, name string, live, next int) (mi
 }
 
 // Rollback makes the generation live that was so before the last Switch, and leaves
-// the other one beside it, so that Switch goes forth again. It is refused while that one is behind the live one, unless force is set: for Go code
-// it follows the log only where a process knows its revision.
+// the other one beside it, so that Switch goes forth again. It is refused while the
+// previous one is behind the live one, unless force is set: of Go code, a
+// generation follows the log only where a process knows its revision.
 func (s *Set) Rollback(ctx context.Context, name string, force bool) (int, error) {
 	g, err := s.existing(ctx, name)
 	if err != nil {
@@ -272,10 +273,7 @@ func (s *Set) each(ctx context.Context, name string, f func(*consumer.Control, c
 
 // Wake makes this process's work on a consumer look at once what was asked of it.
 func (s *Set) Wake(consumer string) {
-	s.mu.Lock()
-	r := s.running[consumer]
-	s.mu.Unlock()
-	if r != nil {
+	if r := s.at(consumer); r != nil {
 		r.runner.Wake()
 	}
 }

@@ -3,6 +3,7 @@ package projection
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/eb901187/annals"
@@ -55,11 +56,27 @@ func (s *Set) Consumers(ctx context.Context) ([]consumer.Status, error) {
 	return all, nil
 }
 
+// check refuses views that reflect events which the store does not hold: new
+// events would be taken for handled.
+func (s *Set) check(ctx context.Context) error {
+	all, err := s.Consumers(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range all {
+		if c.Position > c.End {
+			return &annals.Error{
+				Code: annals.CodeDamaged, Message: fmt.Sprintf("the view of %s reflects position %d, and the store ends at %d: they are not of the same store", c.Name, c.Position, c.End),
+				Hint: "if the store was restored from a backup, remove the views, which are then built again; else name the right ones with --views",
+			}
+		}
+	}
+	return nil
+}
+
 // Status says where a consumer stands, as this process sees it if it works on it.
 func (s *Set) Status(ctx context.Context, name string) (consumer.Status, error) {
-	s.mu.Lock()
-	r := s.running[name]
-	s.mu.Unlock()
+	r := s.at(name)
 	if r == nil {
 		return s.Control(name).Status(ctx)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/consumer"
+	"github.com/eb901187/annals/projection/fold"
 	"github.com/eb901187/annals/view"
 )
 
@@ -29,9 +30,7 @@ type folder[D any] struct {
 	fold func(doc *D, m *consumer.Message) (op, error)
 }
 
-// maxKeys is how many documents an event may fold into: with the consumer's record
-// and the entry of a parked event they fit into a transaction of DynamoDB.
-const maxKeys = 98
+const maxKeys = fold.MaxKeys
 
 // documents is the Handler of a generation of documents. It keeps those that it
 // used last, decoded: it is the only one that changes them, and Forget is called

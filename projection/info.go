@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/eb901187/annals/consumer"
-	"github.com/eb901187/annals/view"
 )
 
 // An Info is what there is of one projection.
@@ -60,21 +59,23 @@ func (s *Set) List(ctx context.Context) ([]Info, error) {
 		names[name] = true
 	}
 	s.mu.Unlock()
-	for doc, err := range s.views.Scan(ctx, metaSpace, view.Range{}) {
-		if err != nil {
-			return nil, err
-		}
-		g, err := parseGenerations(doc)
-		if err != nil {
-			return nil, err
-		}
-		if len(g.List) > 0 {
-			names[doc.Key] = true
-		}
+	stored, err := s.stored(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for name, g := range stored {
+		names[name] = names[name] || len(g.List) > 0
 	}
 	var all []Info
 	for _, name := range slices.Sorted(maps.Keys(names)) {
-		info, err := s.Show(ctx, name)
+		if !names[name] {
+			continue // all of it was deleted
+		}
+		g := stored[name]
+		if g == nil {
+			g = &generations{}
+		}
+		info, err := s.info(ctx, name, g)
 		if err != nil {
 			return nil, err
 		}
@@ -89,6 +90,10 @@ func (s *Set) Show(ctx context.Context, name string) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
+	return s.info(ctx, name, g)
+}
+
+func (s *Set) info(ctx context.Context, name string, g *generations) (Info, error) {
 	s.mu.Lock()
 	p := s.current[name]
 	s.mu.Unlock()

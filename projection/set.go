@@ -77,7 +77,8 @@ func (r *running) finished() bool {
 
 // Open makes a Set. A projection that is new gets its first generation, which is
 // live at once. One that has no generation of its revision is refused, unless opts
-// say what to do about it.
+// say what to do about it; so are views that reflect more than the store holds
+// (annals.ErrDamaged).
 //
 // Go code may be given in several revisions, the current one last: then the live
 // view goes on by its own while that of the current one is built. A program that
@@ -101,7 +102,20 @@ func Open(ctx context.Context, store *annals.Store, views view.Store, projection
 		s.opts.Consumer.Logger = slog.Default()
 	}
 	s.opts.Consumer.Known = true
-	var bad []error
+	if err := s.check(ctx); err != nil {
+		return nil, err
+	}
+	if bad := s.take(ctx, projections); len(bad) > 1 {
+		return nil, errors.Join(bad...)
+	} else if len(bad) == 1 {
+		return nil, bad[0]
+	}
+	return s, nil
+}
+
+// take defines projections and sees that each has a view, and returns all that is
+// wrong with them.
+func (s *Set) take(ctx context.Context, projections []*Projection) (bad []error) {
 	for _, p := range projections {
 		if other := s.current[p.name]; other != nil && (other.file != "" || p.file != "" || s.revisions[p.name][p.revision] != nil) {
 			bad = append(bad, annals.Invalid("name", "%s is that of two projections: %s and %s", p.name, other.where(), p.where()))
@@ -109,20 +123,15 @@ func Open(ctx context.Context, store *annals.Store, views view.Store, projection
 			bad = append(bad, err)
 		}
 	}
-	if len(bad) == 0 {
-		for _, name := range slices.Sorted(maps.Keys(s.current)) {
-			if err := s.admit(ctx, s.current[name]); err != nil {
-				bad = append(bad, err)
-			}
+	if len(bad) > 0 {
+		return bad
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.current)) {
+		if err := s.admit(ctx, s.current[name]); err != nil {
+			bad = append(bad, err)
 		}
 	}
-	switch len(bad) {
-	case 0:
-		return s, nil
-	case 1:
-		return nil, bad[0]
-	}
-	return nil, errors.Join(bad...)
+	return bad
 }
 
 // Define adds a projection, or makes another revision of it the current one, for
@@ -345,13 +354,15 @@ func (s *Set) stopAll() {
 	}
 }
 
-// runnerOf is this process's work on a generation, or nil.
-func (s *Set) runnerOf(name string, n int) *running {
+// at is this process's work on a consumer, or nil.
+func (s *Set) at(consumer string) *running {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.running[generationName(name, n)]
+	return s.running[consumer]
 }
 
+func (s *Set) runnerOf(name string, n int) *running { return s.at(generationName(name, n)) }
+
 func (s *Set) control(name string, n int) *consumer.Control {
-	return consumer.NewControl(s.store, s.views, generationName(name, n), &s.opts.Consumer)
+	return s.Control(generationName(name, n))
 }

@@ -84,7 +84,10 @@ func (s *Set) makeTables(ctx context.Context, p *Projection) (number int, err er
 	}
 	t := &Tables{db.Dialect(), g.Last}
 	err = define(ctx, db.DB(), func(tx *sql.Tx) error { return p.sql.Create(ctx, tx, t) })
-	return g.Last, wrapped(err, "the tables of projection "+p.name+" can't be made")
+	if err != nil {
+		err = errors.Join(wrapped(err, "the tables of projection "+p.name+" can't be made"), s.dropTables(ctx, p.sql.Tables, g.Last))
+	}
+	return g.Last, err
 }
 
 // An exposure is what the SQL views of a projection's tables are to show.

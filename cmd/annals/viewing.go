@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
@@ -119,24 +118,6 @@ func (a *app) openViewsTable(ctx context.Context) (view.Store, error) {
 	return dynamoview.Open(ctx, db, address.Name+dynamoview.Suffix)
 }
 
-// checkViews refuses views that reflect events which the store does not hold: new
-// events would be taken for handled.
-func checkViews(ctx context.Context, set *projection.Set) error {
-	all, err := set.Consumers(ctx)
-	if err != nil {
-		return err
-	}
-	for _, c := range all {
-		if c.Position > c.End {
-			return &annals.Error{
-				Code: annals.CodeDamaged, Message: fmt.Sprintf("the view of %s reflects position %d, and the store ends at %d: they are not of the same store", c.Name, c.Position, c.End),
-				Hint: "if the store was restored from a backup, remove the views, which are then built again; else name the right ones with --views",
-			}
-		}
-	}
-	return nil
-}
-
 // withSet opens the views of a store for open to make a Set over, runs f on it and
 // closes them.
 func (a *app) withSet(ctx context.Context, v *viewing, open func(view.Store) (*projection.Set, error), f func(*projection.Set) error) error {
@@ -145,9 +126,6 @@ func (a *app) withSet(ctx context.Context, v *viewing, open func(view.Store) (*p
 		return err
 	}
 	set, err := open(views)
-	if err == nil {
-		err = checkViews(ctx, set)
-	}
 	if err == nil {
 		err = f(set)
 	}

@@ -126,7 +126,7 @@ func TestRefusals(t *testing.T) {
 		"fold: {a: '[repeat(1)]'}":                      "orders.yaml:1: fold of a did not end within 20000 steps, tried on the document null and data {} (see that each repeat, range and recursion comes to an end)",
 		"fold: merge-patch\nkey: repeat(empty)":         "orders.yaml:2: key did not end within 20000 steps, tried on an event with data {} (see that each repeat, range and recursion comes to an end)",
 		"fold: merge-patch\nkey: .version":              "orders.yaml:2: key returned number 1, not a string, tried on an event with data {} (give the name of a document, or empty for events that belong to none)",
-		"fold: merge-patch\nkey: range(200) | tostring": "orders.yaml:2: key names more than 100 documents, tried on an event with data {} (fold what one event touches into fewer documents)",
+		"fold: merge-patch\nkey: range(200) | tostring": "orders.yaml:2: key names more than 98 documents, tried on an event with data {} (fold what one event touches into fewer documents)",
 		"fold: {a: '.x.y.z'}":                           "orders.yaml:1: fold of a returned null, not an object, tried on the document null and data {}" + wholeObject,
 		"fold: {a: 'error(\"only later\")'}":            "",
 		"fold: {a: '{x: nan}'}":                         "",

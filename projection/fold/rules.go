@@ -20,8 +20,9 @@ const (
 	Delete           // there is no document any more
 )
 
-// MaxKeys is how many documents one event may fold into.
-const MaxKeys = 100
+// MaxKeys is how many documents one event may fold into: with the consumer's
+// record and the entry of a parked event they fit into a transaction of DynamoDB.
+const MaxKeys = 98
 
 // Rules say how events become documents. They are made by Parse, Load or
 // MergePatchRules, do not change, and are safe for concurrent use.

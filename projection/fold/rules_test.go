@@ -92,7 +92,7 @@ func TestKeyErrors(t *testing.T) {
 	for key, want := range map[string]string{
 		".data.n":                      "annals: orders.yaml:2: key returned number 5, not a string, at event order-7@3 (give the name of a document, or empty for events that belong to none)",
 		".data.none":                   "annals: orders.yaml:2: key returned null, not a string, at event order-7@3 (give the name of a document, or empty for events that belong to none)",
-		"range(.data.many) | tostring": "annals: orders.yaml:2: key names more than 100 documents, at event order-7@3 (fold what one event touches into fewer documents)",
+		"range(.data.many) | tostring": "annals: orders.yaml:2: key names more than 98 documents, at event order-7@3 (fold what one event touches into fewer documents)",
 		".data.n[]?, .data.n.x":        `annals: orders.yaml:2: key failed, at event order-7@3: expected an object but got: number (5) (mend the expression, or the event)`,
 		"if .data.n then repeat(empty) else empty end": "annals: orders.yaml:2: key did not end within 5000000 steps, at event order-7@3 (see that each repeat, range and recursion comes to an end)",
 	} {

@@ -17,7 +17,8 @@ import (
 	"github.com/eb901187/annals/view"
 )
 
-// two processes; B deletes all while A runs; then the projection begins again, changed.
+// What one process deletes, another one that works on it does not bring back, and
+// the projection begins again under another number.
 func TestDeleteAllByAnotherProcess(t *testing.T) {
 	store, views := newStore(t), newViews(t)
 	a, stopA := open(t, store, views, quick(), accounts("1", 1))
@@ -47,7 +48,7 @@ func TestDeleteAllByAnotherProcess(t *testing.T) {
 	stopA()
 }
 
-// Keys that panics.
+// Keys that panic park their event and end no process.
 func TestKeysPanics(t *testing.T) {
 	if os.Getenv("ANNALS_TEST_PANIC") == "" {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestKeysPanics$", "-test.timeout=60s")
@@ -73,7 +74,8 @@ func TestKeysPanics(t *testing.T) {
 	caughtUp(t, s, "p", 1, 200)
 }
 
-// a rolling deployment.
+// In a rolling deployment the old program starts again beside the new one, and
+// leaves alone what that builds.
 func TestRollingDeployment(t *testing.T) {
 	store, views := newStore(t), newViews(t)
 	old, stopOld := open(t, store, views, quick(), accounts("1", 1))
@@ -97,7 +99,7 @@ func TestRollingDeployment(t *testing.T) {
 	stopNew()
 }
 
-// killed in the middle of Delete and of DeleteAll.
+// A process that is killed in the middle of a deletion leaves nothing that counts.
 func TestKilledInDelete(t *testing.T) {
 	store, views := newStore(t), newViews(t)
 	s, stop := open(t, store, views, quick(), accounts("1", 1))
@@ -137,7 +139,7 @@ func TestKilledInDeleteAll(t *testing.T) {
 	}
 }
 
-// Rollback to a generation that nobody follows.
+// A generation that nobody keeps up to date is not rolled back to unforced.
 func TestRollbackGoesBackInTime(t *testing.T) {
 	store, views := newStore(t), newViews(t)
 	s, stop := open(t, store, views, quick(), accounts("1", 1))
@@ -159,7 +161,7 @@ func TestRollbackGoesBackInTime(t *testing.T) {
 	}
 }
 
-// what was rolled back from long ago is "building" again.
+// A stale generation stays stale when others go.
 func TestAStaleGenerationIsBuildingAgain(t *testing.T) {
 	g := &generations{Live: 2, Previous: 4, Last: 4, List: []generation{{Number: 2}, {Number: 3}, {Number: 4}}}
 	if g.role(&g.List[1]) != Stale {
@@ -174,7 +176,7 @@ func TestAStaleGenerationIsBuildingAgain(t *testing.T) {
 	}
 }
 
-// parked counts are compared, not what is parked.
+// Which events are parked counts, not how many.
 func TestSwitchWithOtherParkedEvents(t *testing.T) {
 	store, views := newStore(t), newViews(t)
 	p := func(revision, bad string) *Projection {
@@ -201,7 +203,7 @@ func TestSwitchWithOtherParkedEvents(t *testing.T) {
 	}
 }
 
-// a waiting read, a switch and a deletion.
+// A read that waits survives a switch, and the deletion of what it waited for.
 func TestAWaitingReadAfterSwitchAndDelete(t *testing.T) {
 	store, views := newStore(t), newViews(t)
 	s, _ := open(t, store, views, quick(), accounts("1", 1))
@@ -230,7 +232,7 @@ func TestAWaitingReadAfterSwitchAndDelete(t *testing.T) {
 	}
 }
 
-// one broken list stops all projections.
+// A list that is damaged keeps no other projection from its work.
 func TestOneBadListStopsAll(t *testing.T) {
 	store, views := newStore(t), newViews(t)
 	if err := views.Commit(t.Context(), view.Change{Put: []view.Put{{Space: metaSpace, Document: view.Document{Key: "aaa", Data: []byte("{")}}}}); err != nil {
@@ -245,7 +247,7 @@ func TestOneBadListStopsAll(t *testing.T) {
 	}
 }
 
-// an event of 99 documents on a store of 100.
+// A small store takes 100 documents at once, as DynamoDB does.
 type small struct{ view.Store }
 
 func (small) MaxChange() int { return 100 }
@@ -291,7 +293,7 @@ func TestAsManyKeysAsAreAllowedFitIntoASmallStore(t *testing.T) {
 	}
 }
 
-// the single process: reconcile scans, Delete comes in between.
+// A deletion comes between the reading of the list and the start of the work.
 type gated struct {
 	view.Store
 	hold func()
@@ -345,7 +347,7 @@ func TestDeleteDuringReconcile(t *testing.T) {
 	}
 }
 
-// what was only read weighs nothing.
+// Documents that are only read count against the memory of the cache.
 func TestMemoryOfDocumentsThatStay(t *testing.T) {
 	views := newViews(t)
 	big := `"` + strings.Repeat("x", 100<<10) + `"`
@@ -374,7 +376,7 @@ func TestMemoryOfDocumentsThatStay(t *testing.T) {
 	}
 }
 
-// two operators roll back at once.
+// Asked for twice, a rollback happens once.
 func TestTwoRollbacks(t *testing.T) {
 	store, views := newStore(t), newViews(t)
 	s, _ := open(t, store, views, quick(), accounts("1", 1))
@@ -391,7 +393,7 @@ func TestTwoRollbacks(t *testing.T) {
 	}
 }
 
-// the live view of Go code while its next revision is built.
+// The live view of Go code goes on while its next revision is built.
 func TestLiveViewOfGoCodeDuringARebuild(t *testing.T) {
 	store, views := newStore(t), newViews(t)
 	s, stop := open(t, store, views, quick(), accounts("1", 1))
@@ -420,7 +422,7 @@ func TestLiveViewOfGoCodeDuringARebuild(t *testing.T) {
 	read("the new program, building generation 2", s)
 }
 
-// the view store refuses to be read, for a minute: a right that is missing.
+// A view store that refuses to be read, as where a right is missing.
 type forbidding struct {
 	view.Store
 	on atomic.Bool
@@ -450,7 +452,7 @@ func TestAViewStoreThatRefusesReads(t *testing.T) {
 	}
 }
 
-// one handler that blocks.
+// A handler that blocks holds up nothing but its own generation.
 func TestAHandlerThatBlocks(t *testing.T) {
 	store, views := newStore(t), newViews(t)
 	gate, in := make(chan struct{}), make(chan struct{}, 1)
