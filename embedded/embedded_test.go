@@ -249,44 +249,53 @@ func TestBackupBesideWriters(t *testing.T) {
 }
 
 // Closing under readers and writers gives them errors, never a panic, even to
-// one that closes in the middle of its own read.
+// one that closes in the middle of its own read; on disk, where segments are
+// mapped, and in memory, where they are read from the file.
 func TestCloseUnderLoad(t *testing.T) {
 	for range 10 {
-		s := openTest(t, t.TempDir(), Options{sealEvery: 100})
-		fill(t, s, 0, 1000)
-		var users sync.WaitGroup
-		var ready sync.WaitGroup
-		for u := range 6 {
-			ready.Add(1)
-			users.Go(func() {
-				ready.Done()
-				for err := error(nil); err == nil; {
-					switch u % 3 {
-					case 0:
-						_, err = s.Append(t.Context(), fmt.Sprint("stream-", u), annals.Any, annals.Event{Type: "T"})
-					case 1:
-						for _, err = range s.Log(t.Context(), annals.Query{Types: []string{"type-1"}, Sources: []string{"source-1", "source-2"}}) {
-						}
-					case 2:
-						for _, err = range s.Stream(t.Context(), "stream-1", &annals.StreamOptions{Backward: true}) {
-						}
+		closeUnderLoad(t, Options{sealEvery: 100})
+		closeUnderLoad(t, Options{sealEvery: 100, FS: vfs.NewMem()})
+	}
+}
+
+func closeUnderLoad(t *testing.T, opts Options) {
+	t.Helper()
+	s := openTest(t, t.TempDir(), opts)
+	fill(t, s, 0, 1000)
+	var users, ready sync.WaitGroup
+	for u := range 6 {
+		ready.Add(1)
+		users.Go(func() {
+			ready.Done()
+			for err := error(nil); err == nil; {
+				switch u % 4 {
+				case 0:
+					_, err = s.Append(t.Context(), fmt.Sprint("stream-", u), annals.Any, annals.Event{Type: "T"})
+				case 1:
+					for _, err = range s.Log(t.Context(), annals.Query{Types: []string{"type-1"}, Sources: []string{"source-1", "source-2"}}) {
 					}
-					if err != nil && !errors.Is(err, annals.ErrClosed) {
-						t.Errorf("user %d: %v", u, err)
+				case 2:
+					for _, err = range s.Stream(t.Context(), "stream-1", &annals.StreamOptions{Backward: true}) {
+					}
+				case 3:
+					for _, err = range s.Log(t.Context(), annals.Query{}) {
 					}
 				}
-			})
-		}
-		ready.Wait()
-		var last error
-		for _, err := range s.Log(t.Context(), annals.Query{Types: []string{"type-1"}}) {
-			if last = err; err == nil {
-				mustClose(t, s)
+				if err != nil && !errors.Is(err, annals.ErrClosed) {
+					t.Errorf("user %d: %v", u, err)
+				}
 			}
-		}
-		if !errors.Is(last, annals.ErrClosed) {
-			t.Fatalf("a read that closes its store ends in %v", last)
-		}
-		users.Wait()
+		})
 	}
+	ready.Wait()
+	var last error
+	for _, err := range s.Log(t.Context(), annals.Query{Types: []string{"type-1"}}) {
+		if last = err; err == nil {
+			mustClose(t, s)
+		}
+	}
+	if !errors.Is(last, annals.ErrClosed) {
+		t.Errorf("a read that closes its store ends in %v", last)
+	}
+	users.Wait()
 }

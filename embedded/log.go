@@ -152,7 +152,7 @@ func (s *segment) zeroHeader(offset int64) bool {
 func (l *segmentLog) close() error {
 	var first error
 	for _, s := range l.segments() {
-		if err := s.file.Close(); err != nil && first == nil {
+		if err := s.close(); err != nil && first == nil {
 			first = err
 		}
 	}

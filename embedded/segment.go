@@ -9,9 +9,12 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/eb901187/annals"
 )
 
 // The log is a row of segment files of fixed sizes. An address is a place in
@@ -42,6 +45,9 @@ type segment struct {
 	file   vfs.File
 	mapped []byte // nil where the file system has no file descriptors
 	footer *footer
+
+	using  sync.RWMutex // held by who reads from the file instead of the map
+	closed bool
 }
 
 type footer struct {
@@ -210,11 +216,25 @@ func (s *segment) read(offset, n int64) ([]byte, error) {
 	if s.mapped != nil {
 		return s.mapped[offset : offset+n : offset+n], nil
 	}
+	s.using.RLock()
+	defer s.using.RUnlock()
+	if s.closed {
+		return nil, annals.ErrClosed
+	}
 	b := make([]byte, n)
 	if _, err := s.file.ReadAt(b, offset); err != nil && err != io.EOF {
 		return nil, fmt.Errorf("reading %s at byte %d: %w", s.name, offset, err)
 	}
 	return b, nil
+}
+
+// close closes the file under its readers: they read on from the map, or get
+// annals.ErrClosed.
+func (s *segment) close() error {
+	s.using.Lock()
+	defer s.using.Unlock()
+	s.closed = true
+	return s.file.Close()
 }
 
 // record reads the record at offset and checks both of its checksums.

@@ -452,7 +452,8 @@ func TestAViewStoreThatRefusesReads(t *testing.T) {
 	}
 }
 
-// A handler that blocks holds up nothing but its own generation.
+// A handler that blocks holds up nothing but its own generation, and Run returns
+// only once it has left the store and the views, which may then be closed.
 func TestAHandlerThatBlocks(t *testing.T) {
 	store, views := newStore(t), newViews(t)
 	gate, in := make(chan struct{}), make(chan struct{}, 1)
@@ -482,6 +483,13 @@ func TestAHandlerThatBlocks(t *testing.T) {
 	if _, _, err := s.waitFor(ctx, "state", 1, last); err != nil {
 		t.Errorf("another projection: %v", err)
 	}
+	stopped := make(chan struct{})
+	go func() { defer close(stopped); stop() }()
+	select {
+	case <-stopped:
+		t.Error("Run has returned before the handler")
+	case <-time.After(200 * time.Millisecond):
+	}
 	close(gate)
-	stop()
+	<-stopped
 }

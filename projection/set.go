@@ -46,6 +46,7 @@ type Set struct {
 	shown     map[string]int                    // the live generation that MySQL's views show, by projection
 	orphans   map[string]bool                   // live generations that nobody here can run, which was said
 	again     chan struct{}                     // asks Run to look which generations there are
+	workers   sync.WaitGroup                    // all that was started, dropped from running or not
 }
 
 // running is a generation that this process keeps up to date.
@@ -295,8 +296,8 @@ func (s *Set) handler(p *Projection, n int) (consumer.Handler, error) {
 	return &sqlHandler{view: p.sql, tables: &Tables{db.Dialect(), n}}, nil
 }
 
-// run starts what is wanted and stops what is not. What stops is not waited for:
-// whatever it still commits is fenced where that matters.
+// run starts what is wanted and stops what is not. What stops is waited for by
+// stopAll only: whatever it still commits is fenced where that matters.
 func (s *Set) run(ctx context.Context, wanted map[string]*running) (problem error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -329,7 +330,7 @@ func (s *Set) start(ctx context.Context, name string, r *running) error {
 	ctx, r.stop = context.WithCancel(ctx)
 	r.runner, r.done = runner, make(chan struct{})
 	s.running[name] = r
-	go func() {
+	s.workers.Go(func() {
 		defer close(r.done)
 		defer r.stop()
 		r.err = runner.Run(ctx)
@@ -337,21 +338,20 @@ func (s *Set) start(ctx context.Context, name string, r *running) error {
 		if r.ended = s.opts.Consumer.Clock(); ctx.Err() == nil && !errors.Is(r.err, annals.ErrNotFound) {
 			s.opts.Consumer.Logger.Error("a projection can't go on", "projection", name, "error", r.err)
 		}
-	}()
+	})
 	return nil
 }
 
+// stopAll returns when nothing that was started uses the store or the views any
+// more, so that they can be closed.
 func (s *Set) stopAll() {
 	s.mu.Lock()
-	all := slices.Collect(maps.Values(s.running))
-	clear(s.running)
-	s.mu.Unlock()
-	for _, r := range all {
+	for _, r := range s.running {
 		r.stop()
 	}
-	for _, r := range all {
-		<-r.done
-	}
+	clear(s.running)
+	s.mu.Unlock()
+	s.workers.Wait()
 }
 
 // at is this process's work on a consumer, or nil.
