@@ -95,7 +95,12 @@ func (s *Store) Append(ctx context.Context, stream string, expected int64, event
 	if err := commitErr(stream, expected, stamped); err != nil {
 		return Commit{}, err
 	}
-	unknown := false
+	return s.settled(ctx, stream, expected, events, stamped, false)
+}
+
+// settled appends events that are valid until the outcome is known, or can't be.
+// unknown says that they may be stored already.
+func (s *Store) settled(ctx context.Context, stream string, expected int64, events, stamped []Event, unknown bool) (Commit, error) {
 	for attempt := 1; ; attempt++ {
 		// Appending again settles an unknown outcome: the ids are the same, so a
 		// first try that did land is found, and one that did not is made good.

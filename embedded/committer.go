@@ -54,6 +54,7 @@ type pending struct {
 	held       []int64 // versions that the ids have in the stream, 0 for none
 	generation uint64
 
+	group  *group        // nil for an append of its own
 	turn   chan struct{} // one value: answered, or to lead
 	leads  bool
 	result annals.Commit
@@ -190,9 +191,7 @@ func (d *driver) commitBatch(batch []*pending) {
 		err = d.makeRoom(size)
 	}
 	if err != nil {
-		for _, p := range batch {
-			p.err = err
-		}
+		refuse(batch, err)
 		return
 	}
 	c.buf, c.entries = c.buf[:0], c.entries[:0]
@@ -200,8 +199,10 @@ func (d *driver) commitBatch(batch []*pending) {
 	clear(c.ids)
 	start := c.end.address
 	for _, p := range batch {
-		if p.err = d.place(p, start); p.err != nil {
-			p.result = annals.Commit{}
+		if p.group != nil && p.group.broken {
+			p.err = errBehind
+		} else if p.err = d.place(p, start); p.err != nil {
+			refuse([]*pending{p}, p.err)
 		}
 	}
 	if len(c.buf) == 0 {
@@ -209,14 +210,21 @@ func (d *driver) commitBatch(batch []*pending) {
 	}
 	if err := d.write(start); err != nil {
 		// Refusals go too: they were for the versions that the batch would have made.
-		for _, p := range batch {
-			p.result, p.err = annals.Commit{}, err
-		}
+		refuse(batch, err)
 		return
 	}
 	c.end.address += int64(len(c.buf))
 	c.end.position += int64(len(c.entries))
 	d.publish(c.entries, c.end)
+}
+
+func refuse(batch []*pending, err error) {
+	for _, p := range batch {
+		p.result, p.err = annals.Commit{}, err
+		if p.group != nil {
+			p.group.broken = true
+		}
+	}
 }
 
 // place checks an append against the streams as they will be and puts its

@@ -13,11 +13,13 @@ import (
 // grow by; overwriting takes no space, as on a disk.
 type faultFS struct {
 	vfs.FS
-	failSync  atomic.Bool
-	tearWrite atomic.Bool // the next WriteAt writes half and fails
-	limited   atomic.Bool
-	free      atomic.Int64
-	capacity  atomic.Int64
+	failSync   atomic.Bool
+	tearWrite  atomic.Bool // the next WriteAt writes half and fails
+	limited    atomic.Bool
+	free       atomic.Int64
+	capacity   atomic.Int64
+	beforeSync atomic.Pointer[func()]
+	tearLarge  atomic.Int32 // counts large writes down; the last one is like tearWrite
 }
 
 // limit sets how large all files together may grow.
@@ -64,7 +66,8 @@ func (f *faultFile) Write(b []byte) (int, error) {
 }
 
 func (f *faultFile) WriteAt(b []byte, at int64) (int, error) {
-	if f.fs.tearWrite.Swap(false) {
+	const large = 4 << 20
+	if f.fs.tearWrite.Swap(false) || len(b) > large && f.fs.tearLarge.Add(-1) == 0 {
 		n, _ := f.File.WriteAt(b[:len(b)/2], at)
 		return n, errPlanted
 	}
@@ -72,6 +75,9 @@ func (f *faultFile) WriteAt(b []byte, at int64) (int, error) {
 }
 
 func (f *faultFile) SyncData() error {
+	if hook := f.fs.beforeSync.Load(); hook != nil {
+		(*hook)()
+	}
 	if f.fs.failSync.Load() {
 		return errPlanted
 	}

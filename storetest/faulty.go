@@ -75,6 +75,37 @@ func (f *Faulty) Append(ctx context.Context, stream string, expected int64, even
 	return f.Driver.Append(ctx, stream, expected, events)
 }
 
+// AppendBatch implements annals.BatchAppender, also for a driver that does not: a
+// fault is that of the whole batch.
+func (f *Faulty) AppendBatch(ctx context.Context, batch []annals.Append) ([]annals.Commit, error) {
+	fault := f.next(&f.appends)
+	switch fault {
+	case LostRequest:
+		return nil, annals.ErrUnknownOutcome
+	case Refused:
+		return nil, annals.ErrUnavailable
+	}
+	commits, err := f.appendBatch(ctx, batch)
+	if fault == LostReply && err == nil {
+		return nil, annals.ErrUnknownOutcome
+	}
+	return commits, err
+}
+
+func (f *Faulty) appendBatch(ctx context.Context, batch []annals.Append) (commits []annals.Commit, err error) {
+	if b, ok := f.Driver.(annals.BatchAppender); ok {
+		return b.AppendBatch(ctx, batch)
+	}
+	for _, a := range batch {
+		c, err := f.Driver.Append(ctx, a.Stream, a.Expected, a.Events)
+		if err != nil {
+			return commits, err
+		}
+		commits = append(commits, c)
+	}
+	return commits, nil
+}
+
 // Stream implements annals.Driver.
 func (f *Faulty) Stream(ctx context.Context, stream string, from, to int64, backward bool) iter.Seq2[annals.Event, error] {
 	if f.next(&f.reads) != None {
