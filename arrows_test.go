@@ -31,22 +31,26 @@ var arrows = map[string][]string{
 	"consumer":                {"", "view"},
 	"projection/fold":         {""},
 	"projection":              projecting,
-	"reaction":                {"", "view", "consumer"},
+	"reaction":                {"", "view", "consumer", "effect"},
+	"effect":                  {"", "view", "consumer"},
 	"ingest":                  {""},
+	"playback":                {"", "view", "consumer", "effect", "projection/fold"},
+	"reversal":                {"", "projection/fold"},
 	"tracking":                {""},
-	"httpapi":                 append([]string{"projection", "ingest", "tracking"}, projecting...),
-	"client":                  append([]string{"projection", "httpapi", "ingest", "tracking"}, projecting...),
+	"httpapi":                 append([]string{"projection", "playback", "ingest", "tracking"}, projecting...),
+	"client":                  append([]string{"projection", "playback", "httpapi", "ingest", "tracking"}, projecting...),
 	"cmd/annals/bench":        anything,
 	"cmd/annals":              anything,
 	"examples/saga":           anything,
+	"examples/doublecharge":   anything,
 }
 
 // projecting is what projections are made of.
-var projecting = []string{"", "view", "view/sqlview", "consumer", "projection/fold"}
+var projecting = []string{"", "view", "view/sqlview", "consumer", "effect", "projection/fold"}
 
 // anything is for commands, which choose what the rest is agnostic of.
 var anything = append([]string{
-	"embedded", "dynamo", "client", "httpapi", "ingest", "tracking", "aggregate", "reaction", "projection",
+	"embedded", "dynamo", "client", "httpapi", "ingest", "tracking", "aggregate", "reaction", "reversal", "effect", "playback", "projection",
 	"view/pebbleview", "view/dynamoview", "view/sqlview/connect", "cmd/annals/bench",
 }, projecting...)
 

@@ -18,6 +18,28 @@ type Message struct {
 	Attempt int
 	// Edited says that an operator replaced Data.
 	Edited bool
+	// Retried says that the event was parked, or waited behind one that was, and
+	// that an operator asked to handle it now.
+	Retried bool
+
+	ctx context.Context
+}
+
+// Context is that of the handling of this event, for what a Handler does outside
+// of the view. It is never nil, and ends when the Runner stops.
+func (m *Message) Context() context.Context {
+	if m.ctx == nil {
+		return context.Background()
+	}
+	return m.ctx
+}
+
+// WithContext returns a shallow copy of m with another Context, for a Handler that
+// hands its messages on.
+func (m *Message) WithContext(ctx context.Context) *Message {
+	c := *m
+	c.ctx = ctx
+	return &c
 }
 
 // Now is the time by which a Handler acts: the event's own.
@@ -96,3 +118,7 @@ type permanent struct{ err error }
 
 func (p *permanent) Error() string { return p.err.Error() }
 func (p *permanent) Unwrap() error { return p.err }
+
+// Waits reports whether a Runner waits because of err and parks nothing: a store
+// can't be reached, or err is Blameless.
+func Waits(err error) bool { return unreachable(err) }

@@ -174,7 +174,7 @@ func (r *Runner) read(ctx context.Context, s *session, q *queue, c chunk) (chunk
 			return c.before(w.position), nil
 		}
 		e.Position = w.position
-		c.live = append(c.live, s.retried(e, w, q.attempts))
+		c.live = append(c.live, s.retried(ctx, e, w, q.attempts))
 	}
 	if len(c.live) < len(wanted) {
 		return c, r.foreign(q.stream, wanted[len(c.live)])
@@ -184,8 +184,8 @@ func (r *Runner) read(ctx context.Context, s *session, q *queue, c chunk) (chunk
 
 // retried is e as the handler gets it after attempts tries of this session, which
 // count while e is the only event of its chunk.
-func (s *session) retried(e annals.Event, w waiter, attempts int) Message {
-	m := Message{Event: e, Attempt: w.attempts + attempts + 1}
+func (s *session) retried(ctx context.Context, e annals.Event, w waiter, attempts int) Message {
+	m := Message{Event: e, Attempt: w.attempts + attempts + 1, Retried: true, ctx: ctx}
 	if d, decided := s.decisions[w.position]; decided {
 		m.Data, m.Edited = d.data(), true
 	}

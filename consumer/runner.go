@@ -219,7 +219,7 @@ func (r *Runner) handleLog(ctx context.Context, s *session, from, end int64) err
 			}
 			batch, size = batch[:0], 0
 		}
-		batch, size = append(batch, Message{Event: e}), size+len(e.Data)
+		batch, size = append(batch, Message{Event: e, ctx: ctx}), size+len(e.Data)
 	}
 	return r.work(ctx, s, batch, end)
 }

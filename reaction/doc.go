@@ -27,6 +27,11 @@
 // too. A compensation that fails is tried again, and in the end the saga is
 // failed, which Process.Resume gets it out of.
 //
-// Reactions and sagas call nothing outside the store: what leaves it is an append.
+// What leaves the store does so through an effect.Gateway, if Options have one: a
+// Handler, and the Issue of a saga's step, make outside calls with the context that
+// they are given. Each is made once. A Reaction can be repaired after a bug: its
+// Handler runs again over the past with nothing sent, and what differs is shown
+// before any of it is corrected. See docs/effects.md.
+//
 // Clocks are those of package consumer's Options; a Handler's time is the event's.
 package reaction

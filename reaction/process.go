@@ -45,6 +45,9 @@ func NewProcess[S any](store *annals.Store, views view.Store, saga Saga[S], opts
 	}
 	var err error
 	p.reaction, err = New(store, views, "saga-"+saga.Name, annals.Query{Types: p.plan.types()}, p.handle, &o)
+	if err == nil {
+		p.reaction.single = false // what it does follows from how far sagas are
+	}
 	return p, err
 }
 

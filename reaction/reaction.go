@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/consumer"
+	"github.com/eb901187/annals/effect"
 	"github.com/eb901187/annals/view"
 )
 
@@ -22,6 +24,12 @@ type Options struct {
 	// Source is that of the events it appends where they name none; by default
 	// "reaction/" or "saga/" and the name.
 	Source string
+	// Effects journals the outside calls that the Handler makes with the context it
+	// is given, under the reaction's name, so that they are made once; and Run then
+	// carries out repairs and sends the corrections that were approved. When the
+	// reaction starts for the first time, the calls for events that the log holds by
+	// then are suppressed, unless effect.Gateway.Began said otherwise before.
+	Effects *effect.Gateway
 	// Consumer changes how the log is read. A batch is 100 events by default: so
 	// many may come again after a crash.
 	Consumer *consumer.Options
@@ -54,6 +62,9 @@ type Reaction struct {
 	fromEnd bool
 	source  string
 	handle  Handler
+	effects *effect.Gateway // may be nil
+	from    int64           // position behind which it started, where that was given
+	single  bool            // handle can be run for a single event without harm
 	opts    consumer.Options
 
 	runner *consumer.Runner // set before ready is closed
@@ -87,7 +98,7 @@ func New(store *annals.Store, views view.Store, name string, q annals.Query, han
 	q.After = o.From
 	r := &Reaction{
 		store: store, views: views, name: name, query: q, fromEnd: o.FromEnd, source: o.Source,
-		handle: handle, opts: consumerOptions(o.Consumer), ready: make(chan struct{}),
+		handle: handle, effects: o.Effects, from: o.From, single: true, opts: consumerOptions(o.Consumer), ready: make(chan struct{}),
 	}
 	if err := r.makeRunner(); err != nil {
 		return nil, err
@@ -140,6 +151,7 @@ func (r *Reaction) makeRunner() (err error) {
 // that it can't go on. While a store can't be reached it waits. Run it in as many
 // processes as you like: one works, the others take over when it is gone.
 func (r *Reaction) Run(ctx context.Context) error {
+	start := int64(-1)
 	if r.fromEnd {
 		// The checkpoint that the consumer writes before it does anything makes
 		// this position the start for ever.
@@ -147,21 +159,41 @@ func (r *Reaction) Run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		r.query.After = end
+		r.query.After, start = end, end
 		if err := r.makeRunner(); err != nil {
 			return err
 		}
 		close(r.ready)
 	}
-	return r.runner.Run(ctx)
+	if r.effects == nil {
+		return r.runner.Run(ctx)
+	}
+	if err := r.began(ctx, start); err != nil {
+		return err
+	}
+	running, cancel := context.WithCancel(ctx)
+	var repairs sync.WaitGroup
+	repairs.Go(func() { r.watchRepairs(running) })
+	err := r.runner.Run(running)
+	cancel()
+	repairs.Wait()
+	return err
 }
 
 // end is the end of the log, waiting for a store that can't be reached.
-func (r *Reaction) end(ctx context.Context) (int64, error) {
+func (r *Reaction) end(ctx context.Context) (end int64, err error) {
+	return end, r.patiently(ctx, func() error {
+		end, err = r.store.End(ctx)
+		return err
+	})
+}
+
+// patiently calls f again while its store can't be reached.
+func (r *Reaction) patiently(ctx context.Context, f func() error) error {
 	for {
-		end, err := r.store.End(ctx)
+		err := f()
 		if err == nil || ctx.Err() != nil || !errors.Is(err, annals.ErrUnavailable) {
-			return end, err
+			return err
 		}
 		r.opts.Logger.Warn("a reaction waits for its store", "consumer", r.name, "error", err)
 		r.opts.Sleep(ctx, r.opts.Poll)
@@ -221,13 +253,17 @@ func (handler) Fit(batch []consumer.Message, documents int) int { return min(len
 // turn handles m, again while it loses against other writers.
 func (r *Reaction) turn(ctx context.Context, m *consumer.Message) ([]view.Put, error) {
 	for try := 1; ; try++ {
-		t := &Turn{Message: m, reaction: r, calls: map[string]int{}}
-		err := r.handle(ctx, t)
+		t := r.newTurn(m)
+		err := r.act(ctx, t)
 		if err == nil {
 			return t.puts, nil
 		}
-		if !errors.Is(err, annals.ErrConflict) || try == tries || ctx.Err() != nil {
+		if !errors.Is(err, annals.ErrConflict) || consumer.Waits(err) || try == tries || ctx.Err() != nil {
 			return nil, err
 		}
 	}
+}
+
+func (r *Reaction) newTurn(m *consumer.Message) *Turn {
+	return &Turn{Message: m, reaction: r, calls: map[string]int{}}
 }

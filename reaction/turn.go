@@ -10,6 +10,7 @@ import (
 
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/consumer"
+	"github.com/eb901187/annals/effect"
 	"github.com/eb901187/annals/view"
 )
 
@@ -19,8 +20,9 @@ type Turn struct {
 	*consumer.Message
 
 	reaction *Reaction
-	calls    map[string]int // appends that stand, by stream
-	puts     []view.Put     // documents to write with the checkpoint
+	repair   *effect.RepairTurn // where nothing is to be appended; else nil
+	calls    map[string]int     // appends that stand, by stream
+	puts     []view.Put         // documents to write with the checkpoint
 }
 
 // Append appends events to stream, all or none, like annals.Store.Append. An event
@@ -44,6 +46,11 @@ func (t *Turn) Append(ctx context.Context, stream string, expected int64, events
 	stamped, err := t.stamp(stream, events)
 	if err != nil {
 		return annals.Commit{}, err
+	}
+	if t.repair != nil {
+		if commit, stands, err := t.compare(ctx, stream, expected, stamped); stands || err != nil {
+			return commit, err
+		}
 	}
 	commit, err := t.earlier(ctx, stream, expected)
 	if err == nil && !commit.Replayed {
@@ -114,8 +121,13 @@ func (t *Turn) earlier(ctx context.Context, stream string, expected int64) (anna
 			return annals.Commit{}, err
 		}
 	}
+	return t.search(ctx, stream, head-margin)
+}
+
+// search looks from version last of stream back to the event at hand.
+func (t *Turn) search(ctx context.Context, stream string, last int64) (annals.Commit, error) {
 	store, id := t.reaction.store, t.id(stream, 0)
-	for last := head - margin; last > 0; last -= margin {
+	for ; last > 0; last -= margin {
 		if older, err := t.precedes(ctx, stream, last); err != nil || older {
 			return annals.Commit{}, err
 		}

@@ -1,0 +1,192 @@
+package effect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strconv"
+
+	"github.com/eb901187/annals"
+	"github.com/eb901187/annals/consumer"
+)
+
+// A Correction puts right outside what a Difference says went wrong: of the call
+// that was made, d.Was, the one that the handler's code would make today, d.Now, or
+// that there should have been none. It is called once the difference is approved,
+// makes its calls with ctx, and is called again after a crash: calls that it has
+// made are then answered from the journal, where they stand as "correction/…".
+//
+// The Response that it returns is what the corrected call is answered by in later
+// replays; nil means the answer that the journal has. After an error the
+// difference counts as not corrected, until it is approved again. ErrAsIs makes a
+// call that was missing.
+type Correction func(ctx context.Context, d *Difference) (*Response, error)
+
+// ErrAsIs, from a Correction, makes a call that was missing (d.Was is nil) by
+// running the handler's own code, as happens where there is no Correction.
+var ErrAsIs = errors.New("effect: the handler's code is to make this call itself")
+
+// Correct sends the correction of f, which is approved, and writes down what came
+// of it, in f too. An error says that a store can't be reached or that the process
+// ends, and Correct may be called again.
+//
+// A call that is to be made as it is, where p.Handle is nil, is left alone: asIs
+// says so.
+func (l *Ledger) Correct(ctx context.Context, f *Finding, p *Past) (asIs bool, err error) {
+	if err := l.at(StepCorrecting); err != nil {
+		return false, err
+	}
+	asIs, failure, err := l.send(ctx, f, p)
+	switch {
+	case err != nil:
+		return false, err
+	case asIs:
+		return true, nil
+	}
+	if f.State == Approved {
+		err = l.conclude(ctx, f, failure)
+	}
+	if err != nil {
+		return false, err
+	}
+	return false, l.at(StepDifferenceSettled)
+}
+
+// send does what an approved finding asks for. failure is why it is not corrected;
+// err ends the attempt.
+func (l *Ledger) send(ctx context.Context, f *Finding, p *Past) (asIs bool, failure, err error) {
+	m, err := p.event(ctx, f)
+	if err != nil {
+		return false, nil, err
+	}
+	if m == nil {
+		return false, f.gone(), nil
+	}
+	correction := l.g.opts.Corrections[f.Handler]
+	if correction != nil {
+		asIs, failure, err = l.run(ctx, f, m, correction)
+	} else if asIs = f.Missing(); !asIs {
+		failure = noCorrection(f)
+	}
+	if !asIs || p.Handle == nil {
+		return asIs, failure, err
+	}
+	failure, err = l.repeat(ctx, f, m, p)
+	return false, failure, err
+}
+
+func noCorrection(f *Finding) error {
+	return &annals.Error{
+		Code: annals.CodeInvalid, Message: "there is no correction function for " + f.Handler,
+		Hint: "give one in effect.Options.Corrections, and approve " + f.ID + " again",
+	}
+}
+
+// run calls a correction function, and makes the journal agree with the handler's
+// code.
+func (l *Ledger) run(ctx context.Context, f *Finding, m *consumer.Message, correct Correction) (asIs bool, failure, err error) {
+	d, err := l.whole(ctx, f)
+	if err != nil {
+		return false, nil, err
+	}
+	var response *Response
+	var returned error
+	h := Handling{Handler: f.Handler, Event: &m.Event, Mode: Live, Prefix: correctionPrefix + strconv.FormatInt(f.version, 10) + "/"}
+	err = l.g.Handle(ctx, h, func(ctx context.Context) error {
+		response, returned = called(ctx, correct, d)
+		return returned
+	})
+	switch {
+	case errors.Is(returned, ErrAsIs) && f.Missing():
+		return true, nil, nil
+	case err != nil && (ctx.Err() != nil || consumer.Waits(err)):
+		return false, nil, err
+	case err != nil:
+		return false, err, nil
+	case returned != nil: // suppressed: Handle made nil of it
+		return false, returned, nil
+	}
+	if err := l.at(StepCorrectionSent); err != nil {
+		return false, nil, err
+	}
+	if f.Append != "" {
+		return false, nil, nil // what was appended stands
+	}
+	c := correction{Difference: f.ID, Call: f.Call, Request: f.Now, Response: response, Withdrawn: f.Now == nil}
+	if err := appendCorrection(ctx, l.g.store, f.Handler, &m.Event, c); err != nil {
+		return false, nil, err
+	}
+	return false, nil, l.at(StepJournalCorrected)
+}
+
+// called is correct's answer; a panic counts as an error.
+func called(ctx context.Context, correct Correction, d *Difference) (r *Response, err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			err = fmt.Errorf("the correction function panicked: %v\n%s", value, debug.Stack())
+		}
+	}()
+	return correct(ctx, d)
+}
+
+// whole is the difference of f with what the journal says of the call, whose
+// answer the ledger may have had no room for.
+func (l *Ledger) whole(ctx context.Context, f *Finding) (*Difference, error) {
+	d := f.Difference
+	if d.Was == nil || d.Append != "" {
+		return &d, nil
+	}
+	entries, err := Journal(ctx, l.g.store, f.Handler, f.Event)
+	if err != nil {
+		return nil, err
+	}
+	for i := range entries {
+		if e := &entries[i]; e.Call == f.Call && sameRequest(d.Was.Past(), e.Past()) {
+			d.Was = e
+		}
+	}
+	return &d, nil
+}
+
+// repeat runs the handler's own code again, in which nothing goes out but what was
+// approved.
+func (l *Ledger) repeat(ctx context.Context, f *Finding, m *consumer.Message, p *Past) (failure, err error) {
+	err = l.Turn(ctx, nil, m, true, func(ctx context.Context, t *RepairTurn) error {
+		return p.run(ctx, m, t)
+	})
+	switch {
+	case err == nil && f.State == Approved:
+		return errNotMade, nil
+	case err == nil:
+		return nil, l.at(StepCorrectionSent)
+	case ctx.Err() != nil || consumer.Waits(err):
+		return nil, err
+	}
+	return err, nil
+}
+
+var errNotMade = errors.New("the call was not answered when it was made, or its event has another call before it that is not approved: approve these in order")
+
+// NotMade writes down that a call which was to be made as it is has not been made.
+func (l *Ledger) NotMade(ctx context.Context, f *Finding) error {
+	if f.State != Approved {
+		return nil
+	}
+	return l.conclude(ctx, f, errNotMade)
+}
+
+// conclude writes down that f is corrected, or why it is not.
+func (l *Ledger) conclude(ctx context.Context, f *Finding, failure error) error {
+	typ, n := DifferenceCorrected, note{Of: []int64{f.version}}
+	if failure != nil {
+		typ, n.Error = CorrectionFailed, l.worded(failure)
+		l.g.opts.Logger.Error("a correction failed", "handler", f.Handler, "difference", f.ID, "event", f.Event, "error", n.Error)
+	}
+	return l.book.write(ctx, l.g.store, func() ([]line, error) {
+		if f.State == Corrected || failure != nil && f.State != Approved {
+			return nil, nil
+		}
+		return []line{{hashed(typ, f.version, f.failures), typ, n}}, nil
+	})
+}
