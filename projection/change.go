@@ -39,8 +39,14 @@ func (s *Set) begin(ctx context.Context, p *Projection) (int, error) {
 		}
 		return nil
 	}
+	if s.calling(p, 0) != nil {
+		// Calls for what happened before there was a view are not made.
+		if _, err := s.opts.Effects.Began(ctx, p.name, end); err != nil {
+			return 0, err
+		}
+	}
 	g, _, err := s.generate(ctx, p, another, func(g *generations, of *generation) {
-		of.End, g.Live, g.Previous, g.Building = end, of.Number, 0, 0
+		of.Since, of.End, g.Live, g.Previous, g.Building = end, end, of.Number, 0, 0
 	})
 	if err != nil {
 		return 0, err
@@ -65,7 +71,7 @@ func (s *Set) Rebuild(ctx context.Context, name string) (int, error) {
 		return s.begin(ctx, p)
 	}
 	next := g.next()
-	if next != nil && next.Revision == p.revision {
+	if next != nil && next.Revision == p.revision && next.Part == nil {
 		return next.Number, nil
 	}
 	if live := g.find(g.Live); next == nil && live != nil && live.End > 0 && live.Revision == p.revision {
@@ -108,11 +114,31 @@ func (s *Set) Switch(ctx context.Context, name string, force bool) (int, error) 
 	if err != nil {
 		return 0, err
 	}
-	g, err = s.edit(ctx, name, func(g *generations, _ *view.Change) error { return g.switchTo(name, number) })
+	g, err = s.edit(ctx, name, func(g *generations, _ *view.Change) error {
+		return s.takeOver(ctx, name, g, func() error { return g.switchTo(name, number) })
+	})
 	if err != nil {
 		return 0, err
 	}
 	return g.Live, s.expose(ctx, name, g)
+}
+
+// takeOver makes another generation live by change. Outside calls for the events
+// that the one before it has reached are its business: the next one makes those
+// behind.
+func (s *Set) takeOver(ctx context.Context, name string, g *generations, change func() error) error {
+	before := g.Live
+	if err := change(); err != nil {
+		return err
+	}
+	if before == 0 {
+		return nil
+	}
+	since, err := s.control(name, before).Position(ctx)
+	if err == nil {
+		g.find(g.Live).Since = since
+	}
+	return err
 }
 
 // ready reports why a generation should not go live yet.
@@ -173,7 +199,9 @@ func (s *Set) Rollback(ctx context.Context, name string, force bool) (int, error
 		return 0, err
 	}
 	live, previous := g.Live, g.Previous
-	g, err = s.edit(ctx, name, func(g *generations, _ *view.Change) error { return g.rollBack(name, live, previous) })
+	g, err = s.edit(ctx, name, func(g *generations, _ *view.Change) error {
+		return s.takeOver(ctx, name, g, func() error { return g.rollBack(name, live, previous) })
+	})
 	if err != nil {
 		return 0, err
 	}

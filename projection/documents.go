@@ -2,6 +2,7 @@ package projection
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -41,6 +42,10 @@ type documents[D any] struct {
 	folder folder[D]
 	cache  cache[D]
 	keyed  []keyed // what Fit found of the batch that comes next
+
+	only    func(*annals.Event) bool // folds only these, if it is set
+	calling *calling                 // nil where folds make no outside calls
+	careful bool                     // keep each document before it is folded: a fold was suppressed
 }
 
 type keyed struct {
@@ -79,6 +84,9 @@ func (d *documents[D]) Fit(batch []consumer.Message, limit int) int {
 }
 
 func (d *documents[D]) keysOf(e *annals.Event) ([]string, error) {
+	if d.only != nil && !d.only(e) {
+		return nil, nil
+	}
 	keys, err := d.folder.keys(e)
 	if err != nil {
 		return nil, consumer.Permanent(err)
@@ -99,16 +107,41 @@ func (d *documents[D]) keysOf(e *annals.Event) ([]string, error) {
 
 // Handle implements consumer.Handler.
 func (d *documents[D]) Handle(ctx context.Context, batch []consumer.Message) (view.Change, error) {
+	if d.calling == nil {
+		return d.fold(ctx, batch, nil)
+	}
+	x, err := d.calling.moment(ctx, batch)
+	if err != nil {
+		return view.Change{}, err
+	}
+	change, err := d.fold(ctx, batch, x)
+	if errors.Is(err, errSuppressed) {
+		d.Forget()
+		d.careful = true
+		change, err = d.fold(ctx, batch, x)
+	}
+	return change, err
+}
+
+// fold folds batch; x is nil where folds make no outside calls.
+func (d *documents[D]) fold(ctx context.Context, batch []consumer.Message, x *moment) (view.Change, error) {
 	keys, err := d.load(ctx, batch)
 	if err != nil {
 		return view.Change{}, err
 	}
 	var changed []*entry[D]
 	for i := range batch {
+		if x != nil {
+			if err := d.call(ctx, x, keys[i], &batch[i]); err != nil {
+				return view.Change{}, err
+			}
+		}
 		for _, key := range keys[i] {
 			e := d.cache.get(key)
-			if err := d.foldInto(e, &batch[i]); err != nil {
-				return view.Change{}, err
+			if x == nil {
+				if err := d.foldInto(e, &batch[i]); err != nil {
+					return view.Change{}, err
+				}
 			}
 			if e.changed && !e.listed {
 				e.listed, changed = true, append(changed, e)

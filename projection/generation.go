@@ -41,6 +41,12 @@ type generation struct {
 	Created  time.Time `json:"created"`
 	End      int64     `json:"end,omitempty"`     // of the log when it began; of one that was live at once
 	Deleted  bool      `json:"deleted,omitempty"` // its documents are being removed
+	// Since is the position behind which it makes outside calls while it is live:
+	// what the generation that was live before had reached.
+	Since  int64      `json:"since,omitempty"`
+	Repair *repairing `json:"repair,omitempty"`
+	// Part says which events it folds, where that is not all; see Options.Part.
+	Part json.RawMessage `json:"part,omitempty"`
 }
 
 // generationName is the space of a generation's documents, and the name of its
@@ -71,7 +77,7 @@ func (g *generations) kept(of *generation) bool {
 
 // keeps reports whether a generation of this revision follows the log.
 func (g *generations) keeps(revision string) bool {
-	return slices.ContainsFunc(g.List, func(of generation) bool { return of.Revision == revision && g.kept(&of) })
+	return slices.ContainsFunc(g.List, func(of generation) bool { return of.Revision == revision && of.Part == nil && g.kept(&of) })
 }
 
 // newest is the last generation that is not being removed, or nil.

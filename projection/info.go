@@ -2,6 +2,7 @@ package projection
 
 import (
 	"context"
+	"encoding/json"
 	"maps"
 	"slices"
 	"time"
@@ -26,6 +27,17 @@ type Generation struct {
 	Revision string          `json:"revision"`
 	Created  time.Time       `json:"created"`
 	Status   consumer.Status `json:"status"`
+	// Repair says that outside calls are compared with what the journal has.
+	Repair *Repair `json:"repair,omitempty"`
+	// Part says which events it folds, where that is not all; see Set.BuildPart.
+	Part json.RawMessage `json:"part,omitempty"`
+}
+
+// A Repair is the part of the log that a generation repairs; see Set.Repair.
+type Repair struct {
+	ID   string `json:"id"` // of the request; empty where approved calls are made
+	From int64  `json:"from,string"`
+	To   int64  `json:"to,string"`
 }
 
 // A Role is what a generation is for.
@@ -110,7 +122,11 @@ func (s *Set) info(ctx context.Context, name string, g *generations) (Info, erro
 		if err != nil {
 			return info, err
 		}
-		info.Generations = append(info.Generations, Generation{of.Number, g.role(of), of.Revision, of.Created, status})
+		described := Generation{Number: of.Number, Role: g.role(of), Revision: of.Revision, Created: of.Created, Status: status, Part: of.Part}
+		if r := of.Repair; r != nil {
+			described.Repair = &Repair{r.ID, r.From, r.To}
+		}
+		info.Generations = append(info.Generations, described)
 	}
 	return info, nil
 }

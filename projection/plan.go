@@ -81,6 +81,9 @@ func (s *Set) switchable(ctx context.Context, name string, g *generations, force
 	if next == nil {
 		return 0, &annals.Error{Code: annals.CodeConflict, Message: "projection " + name + " has no generation but the live one to switch to", Hint: "annals projection rebuild " + name + " builds one"}
 	}
+	if !force && next.Part != nil {
+		return 0, notWhole(name, next)
+	}
 	if !force {
 		if err := s.ready(ctx, name, g.Live, next.Number); err != nil {
 			return 0, err

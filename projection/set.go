@@ -2,6 +2,7 @@ package projection
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/consumer"
+	"github.com/eb901187/annals/effect"
 	"github.com/eb901187/annals/view"
 )
 
@@ -28,6 +30,20 @@ type Options struct {
 	Poll time.Duration
 	// Consumer is how each generation reads the log.
 	Consumer consumer.Options
+	// Effects journals the outside calls that folds in Go make, under the
+	// projection's name: a fold of documents with the Message's Context, Apply of
+	// tables with its own. The live generation makes them, for events that come
+	// after the view; what else is folded answers them from the journal. Run then
+	// also carries out repairs and sends the corrections that were approved.
+	//
+	// A fold that returns effect.ErrSuppressed has handled its event and changed
+	// nothing, whatever it did before. Within a batch of tables, calls are made
+	// while the database's transaction is open.
+	Effects *effect.Gateway
+	// Part reads what BuildPart was given: it says which events a generation folds
+	// that is made of a part of the log. Without it this Set leaves such generations
+	// alone.
+	Part func(part json.RawMessage) (selected func(*annals.Event) bool, err error)
 }
 
 const defaultPoll = 2 * time.Second
@@ -53,6 +69,7 @@ type Set struct {
 type running struct {
 	projection *Projection // of the generation's own revision
 	number     int
+	part       json.RawMessage // of the events, nil for all
 	runner     *consumer.Runner
 	stop       context.CancelFunc
 	done       chan struct{}
@@ -183,7 +200,12 @@ func (p *Projection) where() string {
 // Run keeps the views up to date until ctx ends. A generation that can't go on
 // is reported in its Info and to the logger; the others do.
 func (s *Set) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
 	defer s.stopAll()
+	defer cancel()
+	if s.opts.Effects != nil {
+		s.workers.Go(func() { s.watchRepairs(ctx) })
+	}
 	for {
 		if err := s.reconcile(ctx); err != nil && ctx.Err() == nil {
 			s.opts.Consumer.Logger.Warn("not all is well with the projections", "error", err)
@@ -217,8 +239,8 @@ func (s *Set) reconcile(ctx context.Context) error {
 	for name, g := range all {
 		for i := range g.List {
 			of := &g.List[i]
-			if p := s.runnable(name, g, of); p != nil && g.kept(of) {
-				wanted[generationName(name, of.Number)] = &running{projection: p, number: of.Number}
+			if p := s.runnable(name, g, of); p != nil && g.kept(of) && (of.Part == nil || s.opts.Part != nil) {
+				wanted[generationName(name, of.Number)] = &running{projection: p, number: of.Number, part: of.Part}
 			}
 		}
 	}
@@ -285,15 +307,20 @@ func (s *Set) runnable(name string, g *generations, of *generation) *Projection 
 }
 
 // handler works on one generation of a projection.
-func (s *Set) handler(p *Projection, n int) (consumer.Handler, error) {
+func (s *Set) handler(p *Projection, n int) (h consumer.Handler, err error) {
 	if p.sql == nil {
-		return p.documents(s.views, generationName(p.name, n)), nil
+		h = p.documents(s.views, generationName(p.name, n))
+	} else {
+		db, err := s.database(p.name)
+		if err != nil {
+			return nil, err
+		}
+		h = &sqlHandler{view: p.sql, tables: &Tables{db.Dialect(), n}}
 	}
-	db, err := s.database(p.name)
-	if err != nil {
-		return nil, err
+	if c := s.calling(p, n); c != nil {
+		h.(caller).makesCalls(c)
 	}
-	return &sqlHandler{view: p.sql, tables: &Tables{db.Dialect(), n}}, nil
+	return h, nil
 }
 
 // run starts what is wanted and stops what is not. What stops is waited for by
@@ -320,6 +347,9 @@ func (s *Set) run(ctx context.Context, wanted map[string]*running) (problem erro
 func (s *Set) start(ctx context.Context, name string, r *running) error {
 	opts := s.opts.Consumer
 	handler, err := s.handler(r.projection, r.number)
+	if err == nil && r.part != nil {
+		err = s.restrict(name, handler, r.part)
+	}
 	if err != nil {
 		return err
 	}

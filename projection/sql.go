@@ -270,15 +270,23 @@ func wrapped(err error, message string) error {
 
 // sqlHandler is the Handler of a generation of tables.
 type sqlHandler struct {
-	view   *SQLView
-	tables *Tables
+	view    *SQLView
+	tables  *Tables
+	only    func(*annals.Event) bool // applies only these, if it is set
+	calling *calling                 // nil where the view makes no outside calls
 }
 
 // Forget implements consumer.Handler: all that it knows is in the tables.
 func (*sqlHandler) Forget() {}
 
 // Handle implements consumer.Handler.
-func (h *sqlHandler) Handle(_ context.Context, batch []consumer.Message) (view.Change, error) {
+func (h *sqlHandler) Handle(ctx context.Context, batch []consumer.Message) (view.Change, error) {
+	if batch = h.selected(batch); len(batch) == 0 {
+		return view.Change{}, nil
+	}
+	if h.calling != nil {
+		return h.call(ctx, batch)
+	}
 	return view.Change{Work: func(ctx context.Context, tx *sql.Tx) error {
 		for i := range batch {
 			if err := h.view.Apply(ctx, tx, h.tables, &batch[i]); err != nil {
@@ -287,4 +295,43 @@ func (h *sqlHandler) Handle(_ context.Context, batch []consumer.Message) (view.C
 		}
 		return nil
 	}}, nil
+}
+
+// call works on a batch that may make outside calls. What it must know of the
+// generations is read before the transaction.
+func (h *sqlHandler) call(ctx context.Context, batch []consumer.Message) (view.Change, error) {
+	x, err := h.calling.moment(ctx, batch)
+	if err != nil {
+		return view.Change{}, err
+	}
+	return view.Change{Work: func(ctx context.Context, tx *sql.Tx) error {
+		for i := range batch {
+			if err := h.callFor(ctx, tx, x, &batch[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}}, nil
+}
+
+// callFor applies m. A savepoint takes back what it has changed where a call was
+// suppressed.
+func (h *sqlHandler) callFor(ctx context.Context, tx *sql.Tx, x *moment, m *consumer.Message) error {
+	run := func(statement string) error {
+		_, err := tx.ExecContext(ctx, statement)
+		return err
+	}
+	if err := run("SAVEPOINT annals_event"); err != nil {
+		return err
+	}
+	suppressed, err := x.handle(ctx, m, func(ctx context.Context) error {
+		return h.view.Apply(ctx, tx, h.tables, m.WithContext(ctx))
+	})
+	if err == nil && suppressed {
+		err = run("ROLLBACK TO SAVEPOINT annals_event")
+	}
+	if err != nil {
+		return err
+	}
+	return run("RELEASE SAVEPOINT annals_event")
 }

@@ -22,7 +22,7 @@ func parseComplaint(err error, src string) complaint {
 }
 
 // compileComplaint is what gojq's compiler did not like.
-func compileComplaint(err error, asKey bool) complaint {
+func compileComplaint(err error, asKey bool, more []string) complaint {
 	message := err.Error()
 	if name, ok := strings.CutPrefix(message, "function not defined: "); ok {
 		word := name
@@ -34,9 +34,9 @@ func compileComplaint(err error, asKey bool) complaint {
 	if name, ok := strings.CutPrefix(message, "variable not defined: "); ok {
 		known := "there is $event, and . is the document"
 		if asKey {
-			known = "there is $event, and . is the event too"
+			known = strings.Join(append([]string{"there is $event"}, more...), ", ") + ", and . is the event too"
 		}
-		return complaint{word: name, message: "uses " + name + ", which is not defined", hint: didYouMean(name, []string{eventVariable}, known)}
+		return complaint{word: name, message: "uses " + name + ", which is not defined", hint: didYouMean(name, append([]string{eventVariable}, more...), known)}
 	}
 	return complaint{offset: -1, message: "is not jq: " + message, hint: "mend the jq"}
 }

@@ -29,7 +29,8 @@ type Definition struct {
 	// Name is 1 to 60 of a-z, 0-9, - and _.
 	Name string
 	// Query chooses the events: Types, Sources, Correlation and Prefix, nothing
-	// else.
+	// else. Types that the file leaves out or names are followed by StateRestored
+	// where the documents are streams' and there is room.
 	Query annals.Query
 	// Rules fold them.
 	Rules *Rules
@@ -37,8 +38,9 @@ type Definition struct {
 	File string
 	Text []byte
 	// Fingerprint tells one meaning from another: definitions with the same one
-	// make the same documents of the same log. Name, comments, layout and the order
-	// of keys do not count.
+	// make the same documents of the same log, but for events that restore the state
+	// of one of them by its name. Name, comments, layout and the order of keys do not
+	// count.
 	Fingerprint string
 }
 
@@ -53,7 +55,7 @@ func parse(file string, text []byte, l limits) (*Definition, error) {
 	p := &parser{reader: reader{file: file}, limits: l}
 	if len(text) > MaxFileBytes {
 		p.wrong(1, "split the projection", "the file is longer than %d bytes", MaxFileBytes)
-	} else if root := p.root(text); root != nil {
+	} else if root := p.root(text, "give at least fold; the documentation has an example", "put each projection into a file of its own"); root != nil {
 		p.definition(root)
 	}
 	if len(p.problems) > 0 {
@@ -124,9 +126,13 @@ func unreadable(file string, err error) error {
 
 // fingerprint hashes what r means.
 func (r *Rules) fingerprint() string {
+	types := r.query.Types
+	if r.added { // it says nothing about the file, and views of logs without it are the same
+		types = types[:len(types)-1]
+	}
 	meaning := map[string]any{
 		"fold":  "1", // to be raised when the same rules come to make other documents
-		"types": sorted(r.query.Types), "sources": sorted(r.query.Sources), "correlation": r.query.Correlation, "prefix": r.query.Prefix,
+		"types": sorted(types), "sources": sorted(r.query.Sources), "correlation": r.query.Correlation, "prefix": r.query.Prefix,
 		"delete": slices.Sorted(maps.Keys(r.remove)), "merge": r.merge,
 	}
 	if r.key != nil {

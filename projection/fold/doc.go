@@ -39,5 +39,6 @@
 //
 // The merge patch of RFC 7396, fold: merge-patch, needs no jq: data is merged into
 // the document, and members that are null are removed from it. See MergePatchRules
-// for the latest state of every stream.
+// for the latest state of every stream. A StateRestored event, from package
+// reversal, says outright what the document of its stream is.
 package fold

@@ -33,7 +33,7 @@ delete: [order-removed]
 	text, err := fold.Encode(doc)
 	fmt.Println(string(text), err)
 	// Output:
-	// orders [order-paid order-placed order-removed]
+	// orders [order-paid order-placed order-removed annals.state-restored]
 	// {"paidAt":"0001-01-01T00:00:00Z","status":"paid","total":9.90} <nil>
 }
 

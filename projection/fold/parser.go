@@ -60,6 +60,8 @@ func (p *parser) definition(root *yaml.Node) {
 		p.wrong(root.Line, "write fold: merge-patch, or a map from event type to jq", "fold is missing")
 	}
 	p.types()
+	p.addRestored()
+	p.rules.name = p.name
 	p.rules.own = strings.HasPrefix(p.rules.query.Prefix, annals.OwnPrefix)
 	if len(p.problems) == 0 {
 		p.tryFolds()
@@ -196,6 +198,15 @@ func (p *parser) types() {
 		return // every type is read, and those without a fold change nothing
 	}
 	q.Types = named
+}
+
+// addRestored has documents of streams read the events that restore a state. A
+// query that names as many types as it may has no room for it.
+func (p *parser) addRestored() {
+	q := &p.rules.query
+	if p.rules.key == nil && len(q.Types) > 0 && len(q.Types) < annals.MaxQueryNames && !slices.Contains(q.Types, StateRestored) {
+		q.Types, p.rules.added = append(slices.Clone(q.Types), StateRestored), true
+	}
 }
 
 // tryFolds runs each fold on no document and on an empty one, by an event with

@@ -224,7 +224,7 @@ func TestDefinition(t *testing.T) {
 		t.Errorf("name %q, file %q, text %q", d.Name, d.File, d.Text)
 	}
 	q := d.Query
-	if !slices.Equal(q.Types, []string{"order-paid", "order-placed", "order-removed"}) || !slices.Equal(q.Sources, []string{"shop"}) || q.Correlation != "r-1" || q.Prefix != "order-" {
+	if !slices.Equal(q.Types, []string{"order-paid", "order-placed", "order-removed", StateRestored}) || !slices.Equal(q.Sources, []string{"shop"}) || q.Correlation != "r-1" || q.Prefix != "order-" {
 		t.Errorf("query %+v", q)
 	}
 	for _, text := range []string{"fold: merge-patch", "fold: {'*': '{}'}", "fold: {" + strings.ReplaceAll(many(101), ", ", ": '{}', ") + ": '{}'}"} {
@@ -267,6 +267,7 @@ func TestFingerprint(t *testing.T) {
 	for _, other := range []string{
 		strings.Replace(base, "x: 1", "x: 2", 1), strings.Replace(base, "prefix: x", "prefix: y", 1), strings.Replace(base, "delete: [gone]\n", "", 1),
 		strings.Replace(base, "prefix: x", "prefix: x, sources: [s]", 1), strings.Replace(base, "prefix: x", "correlation: x", 1),
+		strings.Replace(base, "types: [a, b, gone]", "types: [a, b, gone, "+StateRestored+"]", 1),
 		base + "key: .source", base + "key: .id", "fold: merge-patch", "fold: merge-patch\nkey: .source", "fold: {'*': '{x: 1}'}", "fold: {a: '{x: 1}'}", "fold: {b: '{x: 1}'}",
 	} {
 		if before, taken := seen[of(other)]; taken {
@@ -276,6 +277,9 @@ func TestFingerprint(t *testing.T) {
 	}
 	if got := of("fold: merge-patch"); got != "ba0595972c9b282d" {
 		t.Errorf("the fingerprint of fold: merge-patch is %s: views of earlier versions would have to be built again", got)
+	}
+	if got := of("fold: {a: '{x: 1}'}"); got != "c82c03026ab18cb7" {
+		t.Errorf("the fingerprint of a fold of a is %s: views of earlier versions would have to be built again", got)
 	}
 }
 

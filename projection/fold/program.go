@@ -36,9 +36,9 @@ type program struct {
 	limits limits
 }
 
-// compile makes a program of an expression. asKey says that . is the event. All
-// that is wrong is returned as complaints.
-func compile(what, src string, asKey bool, l limits) (*program, []complaint) {
+// compile makes a program of an expression. asKey says that . is the event, more
+// are variables beside $event. All that is wrong is returned as complaints.
+func compile(what, src string, asKey bool, l limits, more ...string) (*program, []complaint) {
 	if len(src) > maxExpressionBytes {
 		return nil, []complaint{{offset: -1, message: fmt.Sprintf("is %d bytes long, the limit is %d", len(src), maxExpressionBytes), hint: "split the projection"}}
 	}
@@ -56,26 +56,27 @@ func compile(what, src string, asKey bool, l limits) (*program, []complaint) {
 		return nil, check.complaints
 	}
 	p.fields, p.now, p.path = check.fields, check.now, check.path
-	variables := []string{eventVariable}
+	variables := append([]string{eventVariable}, more...)
 	if p.now {
 		variables = append(variables, nowVariable)
 	}
 	p.code, err = gojq.Compile(q, append([]gojq.CompilerOption{gojq.WithVariables(variables)}, guards...)...)
 	if err != nil {
-		return nil, []complaint{compileComplaint(err, asKey)}
+		return nil, []complaint{compileComplaint(err, asKey, more)}
 	}
 	return p, nil
 }
 
 // run yields what the program makes of v until yield returns false or trouble.
-func (p *program) run(v any, e *annals.Event, event any, yield func(any) (bool, *trouble)) (t *trouble) {
+// more are the values of the variables that compile was given.
+func (p *program) run(v any, e *annals.Event, event any, yield func(any) (bool, *trouble), more ...any) (t *trouble) {
 	defer func() {
 		if r := recover(); r != nil {
 			t = &trouble{happened: "failed", hint: "report this with the expression and the event: no expression should do that", cause: fmt.Errorf("gojq panicked: %v", r)}
 		}
 	}()
 	m := &meter{Context: context.Background(), limits: p.limits}
-	variables := []any{event}
+	variables := append([]any{event}, more...)
 	if p.now {
 		variables = append(variables, float64(e.Time.Unix())+float64(e.Time.Nanosecond())/1e9)
 	}

@@ -27,6 +27,7 @@ const MaxKeys = 98
 // Rules say how events become documents. They are made by Parse, Load or
 // MergePatchRules, do not change, and are safe for concurrent use.
 type Rules struct {
+	name   string // of the definition; empty for MergePatchRules
 	query  annals.Query
 	key    *program            // nil for the stream's name
 	merge  bool                // a merge patch for every type but those of remove
@@ -34,6 +35,7 @@ type Rules struct {
 	others *program            // for every other type; may be nil
 	remove map[string]bool     // types that delete the document
 	own    bool                // whether events of Annals' own streams fold too
+	added  bool                // whether StateRestored is among the query's types unasked
 }
 
 // MergePatchRules are those for the latest state of every stream: a document for
@@ -63,6 +65,11 @@ func (r *Rules) ours(e *annals.Event) bool {
 func (r *Rules) Keys(e *annals.Event) ([]string, error) {
 	if r.ours(e) {
 		return nil, nil
+	}
+	if r.restoring(e) {
+		if _, mine, err := r.restores(e); !mine {
+			return nil, err
+		}
 	}
 	if r.key == nil {
 		return []string{e.Stream}, nil
@@ -125,6 +132,9 @@ var dataField = []string{"data"}
 func (r *Rules) Apply(doc any, e *annals.Event, input any) (out any, op Op, err error) {
 	if r.ours(e) {
 		return doc, Keep, nil
+	}
+	if r.restoring(e) {
+		return r.restore(doc, e)
 	}
 	if r.remove[e.Type] {
 		if doc == nil {

@@ -25,18 +25,19 @@ func (r *reader) wrong(line int, hint, format string, args ...any) {
 
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 
-// root reads the one document of a file; nil if it can't be read.
-func (r *reader) root(text []byte) *yaml.Node {
+// root reads the one document of a file; nil if it can't be read. The hints are
+// for a file without one and with several.
+func (r *reader) root(text []byte, none, several string) *yaml.Node {
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	var document, next yaml.Node
 	err := decoder.Decode(&document)
 	if err == nil {
 		if err = decoder.Decode(&next); err == nil {
-			r.wrong(next.Line, "put each projection into a file of its own", "a second document begins")
+			r.wrong(next.Line, several, "a second document begins")
 			return nil
 		}
 	} else if errors.Is(err, io.EOF) {
-		r.wrong(1, "give at least fold; the documentation has an example", "the file is empty")
+		r.wrong(1, none, "the file is empty")
 		return nil
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -161,12 +162,12 @@ func (r *reader) list(n *yaml.Node, what string) []listed {
 
 // expression compiles the jq that n holds; nil if that is not possible. dot is
 // what . is in it.
-func (r *reader) expression(n *yaml.Node, what string, asKey bool, l limits) *program {
+func (r *reader) expression(n *yaml.Node, what string, asKey bool, l limits, more ...string) *program {
 	src, ok := r.text(n, what, "put the jq in quotes")
 	if !ok {
 		return nil
 	}
-	p, complaints := compile(what, src, asKey, l)
+	p, complaints := compile(what, src, asKey, l, more...)
 	for _, c := range complaints {
 		line, where := position(n, src, c)
 		r.wrong(line, c.hint, "%s %s%s", what, c.message, where)
