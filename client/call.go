@@ -65,6 +65,6 @@ func unsure(r *http.Request, err error) error {
 	}
 	return &annals.Error{
 		Code: annals.CodeUnknownOutcome, Err: err, Message: "it is unknown whether this was done: " + r.Method + " " + r.URL.Path,
-		Hint: "see what is there now, with annals projection list or annals parked list",
+		Hint: "see what is there now, with annals projection list, annals parked list or annals playback list",
 	}
 }

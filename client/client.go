@@ -272,7 +272,7 @@ func (d *driver) send(ctx context.Context, r *http.Request) (*http.Response, err
 	if err != nil {
 		return nil, d.lost(ctx, r, err)
 	}
-	if answer.StatusCode == http.StatusOK {
+	if answer.StatusCode == http.StatusOK || answer.StatusCode == http.StatusCreated {
 		return answer, nil
 	}
 	text, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/eb901187/annals/consumer"
+	"github.com/eb901187/annals/effect"
 	"github.com/eb901187/annals/httpapi"
 	"github.com/eb901187/annals/projection"
 )
@@ -52,6 +53,19 @@ func (p *Projections) Show(ctx context.Context, name string) (info projection.In
 // server's file has it now.
 func (p *Projections) Rebuild(ctx context.Context, name string) (projection.Info, error) {
 	return p.post(ctx, name, "rebuild", nil)
+}
+
+// Repair is Rebuild that also compares the outside calls of events from opts.From on
+// with those that were made; see projection.Set.Repair.
+func (p *Projections) Repair(ctx context.Context, name string, opts effect.RepairOptions) (projection.Info, error) {
+	values := url.Values{"repairFrom": {strconv.FormatInt(opts.From, 10)}}
+	if opts.To != 0 {
+		values.Set("repairTo", strconv.FormatInt(opts.To, 10))
+	}
+	if opts.Reason != "" {
+		values.Set("reason", opts.Reason)
+	}
+	return p.post(ctx, name, "rebuild", values)
 }
 
 // Pause stops all generations of a projection where they are.

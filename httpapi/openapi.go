@@ -135,5 +135,6 @@ func schemas() object {
 		}),
 	}
 	maps.Copy(all, viewSchemas())
+	maps.Copy(all, playbackSchemas())
 	return all
 }

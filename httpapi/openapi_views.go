@@ -20,6 +20,8 @@ func viewSchemas() object {
 			"name": text, "file": text, "revision": text, "live": count, "previous": count,
 			"generations": list(strict([]string{"number", "role", "revision", "created", "status"}, object{
 				"number": count, "role": role, "revision": text, "created": date, "status": ref("Consumer"),
+				"repair": strict([]string{"id", "from", "to"}, object{"id": text, "from": position, "to": position}),
+				"part":   strict([]string{"playback", "selection", "end"}, object{"playback": text, "selection": ref("Selection"), "end": position}),
 			})),
 		}),
 		"Plan": strict([]string{"projection", "changes"}, object{

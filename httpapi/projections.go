@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"github.com/eb901187/annals"
+	"github.com/eb901187/annals/effect"
 	"github.com/eb901187/annals/projection"
 )
 
@@ -69,6 +70,11 @@ func writeInfo(set *projection.Set, w http.ResponseWriter, r *request, err error
 
 // rebuild begins a generation by the definition as its file has it now.
 func (s *server) rebuild(set *projection.Set, w http.ResponseWriter, r *request) error {
+	a := args{r: r}
+	repair := effect.RepairOptions{From: a.number("repairFrom"), To: a.number("repairTo"), Reason: a.text("reason")}
+	if err := a.err(); err != nil {
+		return err
+	}
 	if s.opts.Reload != nil {
 		p, err := s.opts.Reload(r.vars[0])
 		if err != nil {
@@ -80,7 +86,12 @@ func (s *server) rebuild(set *projection.Set, w http.ResponseWriter, r *request)
 			}
 		}
 	}
-	_, err := set.Rebuild(r.Context(), r.vars[0])
+	var err error
+	if a.text("repairFrom") == "" {
+		_, err = set.Rebuild(r.Context(), r.vars[0])
+	} else {
+		_, err = set.Repair(r.Context(), r.vars[0], repair)
+	}
 	return writeInfo(set, w, r, err)
 }
 

@@ -53,7 +53,7 @@ var (
 )
 
 // routes is the whole interface.
-var routes = slices.Concat(storeRoutes, viewRoutes, projectionRoutes, consumerRoutes, processRoutes)
+var routes = slices.Concat(storeRoutes, viewRoutes, projectionRoutes, consumerRoutes, playbackRoutes, processRoutes)
 
 var storeRoutes = []route{
 	{

@@ -64,6 +64,11 @@ var projectionRoutes = []route{
 	{
 		method: "POST", path: "/v1/projections/{name}/rebuild", id: "rebuildProjection",
 		summary: "Begin a new generation beside the live one, by the definition as it is now; or go on with the one that is being built.",
+		query: []param{
+			{"repairFrom", "integer", "compare the outside calls of events from this position on with those that were made; what differs is in the ledger of repairs"},
+			{"repairTo", "integer", "up to this position; by default what the live view has reached"},
+			{"reason", "string", "why, for the ledger"},
+		},
 		answers: changeAnswers("Projection"), handle: withProjections((*server).rebuild),
 	},
 	{

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/eb901187/annals"
+	"github.com/eb901187/annals/playback"
 	"github.com/eb901187/annals/projection"
 )
 
@@ -47,6 +48,9 @@ type Options struct {
 	// Reload reads the definition of a projection again before it is rebuilt; nil
 	// without an error says that the one that the Set has is the one.
 	Reload func(name string) (*projection.Projection, error)
+	// Playbacks runs those that requests start; with nil they can't, and those that
+	// run elsewhere can be read. Closing it is the caller's.
+	Playbacks *playback.Runner
 }
 
 type server struct {

@@ -17,6 +17,7 @@ import (
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/consumer"
 	"github.com/eb901187/annals/embedded"
+	"github.com/eb901187/annals/playback"
 	"github.com/eb901187/annals/projection"
 	"github.com/eb901187/annals/storetest"
 	"github.com/eb901187/annals/view/pebbleview"
@@ -67,7 +68,7 @@ func keep(t *testing.T) *kept {
 	}
 	views := pebbleview.Memory()
 	k.set, err = projection.Open(t.Context(), store, views, []*projection.Projection{orders, projection.State()}, &projection.Options{
-		Poll: time.Millisecond,
+		Poll: time.Millisecond, Part: playback.ParsePart,
 		Consumer: consumer.Options{
 			ID: "runner", Clock: epoch, Poll: time.Millisecond, Logger: quiet, Backoff: func(int) time.Duration { return time.Microsecond },
 			At: func(consumer.Step) error {
@@ -84,7 +85,8 @@ func keep(t *testing.T) *kept {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- k.set.Run(ctx) }()
-	handler := New(store, &Options{Logger: quiet, Clock: epoch, Projections: k.set, Reload: func(name string) (*projection.Projection, error) {
+	runner := playback.NewRunner(store, &playback.Options{Runner: "server", Clock: epoch}, quiet)
+	handler := New(store, &Options{Logger: quiet, Clock: epoch, Projections: k.set, Playbacks: runner, Reload: func(name string) (*projection.Projection, error) {
 		if name != "orders" {
 			return nil, nil
 		}
@@ -93,6 +95,7 @@ func keep(t *testing.T) *kept {
 	k.live = live{httptest.NewServer(handler), store}
 	t.Cleanup(func() {
 		k.Server.Close()
+		runner.Close()
 		if gate := k.holding.Load(); gate != nil {
 			close(*gate)
 		}
