@@ -169,6 +169,8 @@ func flagError(c *cobra.Command, err error) error {
 				wants = "true or false"
 			case "duration":
 				wants = "a time such as 250ms"
+			case "float64":
+				wants = "a number"
 			default:
 				wants = "a list with commas"
 			}

@@ -9,6 +9,7 @@ import (
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/consumer"
 	"github.com/eb901187/annals/httpapi"
+	"github.com/eb901187/annals/playback"
 	"github.com/eb901187/annals/projection"
 	"github.com/eb901187/annals/view"
 )
@@ -41,7 +42,7 @@ func (a *app) keep(ctx context.Context, store *annals.Store, k *keeping, opts *h
 	}
 	open := func(views view.Store) (*projection.Set, error) {
 		return projection.Open(ctx, store, views, definitions, &projection.Options{
-			Rebuild: k.rebuild, Consumer: consumer.Options{Clock: a.clock, Logger: a.logger},
+			Rebuild: k.rebuild, Part: playback.ParsePart, Consumer: consumer.Options{Clock: a.clock, Logger: a.logger},
 		})
 	}
 	return a.withSet(ctx, &k.viewing, open, func(set *projection.Set) error {

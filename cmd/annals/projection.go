@@ -19,7 +19,7 @@ func (a *app) projection() *cobra.Command {
 		"says which events and how, see docs/projections.md. annals serve keeps views up to date.\n" +
 		"On a directory, these commands open store and views themselves and work in the\n" +
 		"foreground; on http:// the server does the work."
-	c.AddCommand(a.projectionList(), a.projectionShow(), a.projectionRebuild(), a.projectionSwitch(), a.projectionRollback(),
+	c.AddCommand(a.projectionList(), a.projectionShow(), a.projectionRebuild(), a.projectionRepair(), a.projectionSwitch(), a.projectionRollback(),
 		a.projectionSteer("pause", "Stop a projection where it is", (*client.Projections).Pause),
 		a.projectionSteer("resume", "Let a paused projection go on", (*client.Projections).Resume),
 		a.projectionDelete(), a.projectionDiff())

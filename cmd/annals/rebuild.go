@@ -12,6 +12,7 @@ import (
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/client"
 	"github.com/eb901187/annals/consumer"
+	"github.com/eb901187/annals/effect"
 	"github.com/eb901187/annals/httpapi"
 	"github.com/eb901187/annals/projection"
 )
@@ -51,6 +52,7 @@ type rebuilding struct {
 	ctx                    context.Context
 	names                  []string
 	all, switchOver, leave bool
+	repair                 *effect.RepairOptions // nil for a rebuild
 
 	builds []*build
 	bar    bar
@@ -89,7 +91,7 @@ func (r *rebuilding) run(p *client.Projections) error {
 		}
 	}
 	for _, name := range r.names {
-		info, err := p.Rebuild(r.ctx, name)
+		info, err := r.begin(p, name)
 		if err != nil {
 			return r.interrupted(err)
 		}
@@ -105,6 +107,13 @@ func (r *rebuilding) run(p *client.Projections) error {
 		}
 	}
 	return errors.Join(r.report(), r.verdict())
+}
+
+func (r *rebuilding) begin(p *client.Projections, name string) (projection.Info, error) {
+	if r.repair != nil {
+		return p.Repair(r.ctx, name, *r.repair)
+	}
+	return p.Rebuild(r.ctx, name)
 }
 
 // wait looks at the builds until all have caught up or failed.
@@ -214,6 +223,9 @@ func (r *rebuilding) report() error {
 		}
 		if _, err := fmt.Fprintln(r.app.out, r.outcome(b)); err != nil {
 			return err
+		}
+		if r.repair != nil {
+			fmt.Fprintln(r.app.out, repaired(b))
 		}
 	}
 	return nil

@@ -17,6 +17,7 @@ import (
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/dynamo"
 	"github.com/eb901187/annals/httpapi"
+	"github.com/eb901187/annals/playback"
 )
 
 const defaultListen = "127.0.0.1:4000"
@@ -111,6 +112,8 @@ func (a *app) serveWith(ctx context.Context, store *annals.Store, s service, opt
 func (a *app) answer(ctx context.Context, listener net.Listener, store *annals.Store, opts *httpapi.Options) error {
 	ending := make(chan struct{})
 	opts.Ending = ending
+	opts.Playbacks = playback.NewRunner(store, &playback.Options{Clock: a.clock}, a.logger)
+	defer opts.Playbacks.Close()
 	server := &http.Server{
 		Handler:           httpapi.New(store, opts),
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,

@@ -19,6 +19,7 @@ import (
 	"github.com/eb901187/annals/consumer"
 	"github.com/eb901187/annals/dynamo"
 	"github.com/eb901187/annals/httpapi"
+	"github.com/eb901187/annals/playback"
 	"github.com/eb901187/annals/projection"
 	"github.com/eb901187/annals/view"
 	"github.com/eb901187/annals/view/dynamoview"
@@ -136,7 +137,7 @@ func (a *app) withSet(ctx context.Context, v *viewing, open func(view.Store) (*p
 // the definitions, and makes no view by that.
 func (a *app) commandSet(ctx context.Context, store *annals.Store, views view.Store, definitions []*projection.Projection) (*projection.Set, error) {
 	set, err := projection.Open(ctx, store, views, nil, &projection.Options{
-		Poll: commandPoll, Consumer: consumer.Options{Clock: a.clock, Logger: slog.New(slog.DiscardHandler)},
+		Poll: commandPoll, Part: playback.ParsePart, Consumer: consumer.Options{Clock: a.clock, Logger: slog.New(slog.DiscardHandler)},
 	})
 	if err != nil {
 		return nil, err

@@ -78,6 +78,8 @@ func Run(ctx context.Context, opts Options) (report Report, err error) {
 		{[]string{"http-2000"}, b.http},
 		{[]string{"rebuild-go", "rebuild-jq"}, b.rebuilds},
 		{[]string{"visible-1000"}, b.visible},
+		{[]string{"fork", "playback-file", "playback-store"}, b.copies},
+		{[]string{"calls-500"}, b.calls},
 	}
 	if err := b.known(names(groups)); err != nil {
 		return report, err
