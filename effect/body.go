@@ -9,6 +9,7 @@ import (
 	"mime"
 	"mime/multipart"
 	"net/http"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -78,7 +79,9 @@ func (s *sieve) parse(raw []byte, h http.Header, request bool) Body {
 		return Body{Text: s.text(string(raw))}
 	}
 	for _, secret := range s.secrets {
-		raw = bytes.ReplaceAll(raw, []byte(secret), []byte(Redacted))
+		if len(secret) >= long {
+			raw = bytes.ReplaceAll(raw, []byte(secret), []byte(Redacted))
+		}
 	}
 	return Body{Bytes: raw}
 }
@@ -89,10 +92,14 @@ func looksLikeJSON(raw []byte) bool {
 	return len(start) > 0 && (start[0] == '{' || start[0] == '[')
 }
 
-// strictJSON decodes what annals.CheckJSON passes, but for null, which would be kept
-// like no body.
+// around is how deep a body lies in the events of a journal and of a ledger, at most.
+const around = 8
+
+// strictJSON decodes what annals.CheckJSON passes, also within an event, but for null,
+// which would be kept like no body.
 func strictJSON(raw []byte) (v any, ok bool) {
-	if annals.CheckJSON(raw) != nil || decode(raw, &v) != nil {
+	within := slices.Concat(bytes.Repeat([]byte("["), around), raw, bytes.Repeat([]byte("]"), around))
+	if annals.CheckJSON(within) != nil || decode(raw, &v) != nil {
 		return nil, false
 	}
 	return v, v != nil

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/consumer"
@@ -86,15 +88,22 @@ func noCorrection(f *Finding) error {
 // run calls a correction function, and makes the journal agree with the handler's
 // code.
 func (l *Ledger) run(ctx context.Context, f *Finding, m *consumer.Message, correct Correction) (asIs bool, failure, err error) {
-	d, err := l.whole(ctx, f)
-	if err != nil {
+	d, done, err := l.current(ctx, f)
+	switch {
+	case err != nil || done:
 		return false, nil, err
+	case d == nil:
+		return false, f.outdated(), nil
 	}
 	var response *Response
 	var returned error
-	h := Handling{Handler: f.Handler, Event: &m.Event, Mode: Live, Prefix: correctionPrefix + strconv.FormatInt(f.version, 10) + "/"}
+	h := Handling{Handler: f.Handler, Event: &m.Event, Mode: Live, Prefix: f.prefix()}
 	err = l.g.Handle(ctx, h, func(ctx context.Context) error {
-		response, returned = called(ctx, correct, d)
+		if response, returned = called(ctx, correct, d); returned == nil && response != nil {
+			var kept Response
+			kept, returned = l.g.redact.sieve().response(*response)
+			response = &kept
+		}
 		return returned
 	})
 	switch {
@@ -130,23 +139,65 @@ func called(ctx context.Context, correct Correction, d *Difference) (r *Response
 	return correct(ctx, d)
 }
 
-// whole is the difference of f with what the journal says of the call, whose
-// answer the ledger may have had no room for.
-func (l *Ledger) whole(ctx context.Context, f *Finding) (*Difference, error) {
-	d := f.Difference
-	if d.Was == nil || d.Append != "" {
-		return &d, nil
+// current is the difference of f with what the journal says of the call, whose
+// answer the ledger may have had no room for; nil if the call of then is another one
+// by now. done says that the journal has the correction of f already.
+func (l *Ledger) current(ctx context.Context, f *Finding) (d *Difference, done bool, err error) {
+	c := f.Difference
+	if c.Append != "" {
+		return &c, false, nil
+	}
+	j, err := readJournal(ctx, l.g.store, f.Handler, f.Event)
+	if err != nil || j.applied[f.ID] {
+		return nil, err == nil, err
+	}
+	if c.Was == nil {
+		return &c, false, nil
+	}
+	e := j.entry(f.Call)
+	if e == nil || e.Withdrawn || e.Status == Failed && c.Was.Status != Failed || !sameRequest(c.Was.Past(), e.Past()) {
+		return nil, false, nil
+	}
+	c.Was = e
+	return &c, false, nil
+}
+
+func (f *Finding) outdated() error {
+	return &annals.Error{
+		Code: annals.CodeConflict, Message: fmt.Sprintf("call %s for event %s is not what it was when %s was found: it was corrected or resolved since", f.Call, f.Event, f.ID),
+		Hint: "another repair shows what differs by now",
+	}
+}
+
+// rejected reports whether a repair has found that c asks otherwise than then, and
+// somebody has decided that the call of then stands.
+func (h *handling) rejected(ctx context.Context, c *call) (bool, error) {
+	s := h.state
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ledger == nil {
+		s.ledger = newBook(h.Handler)
+	}
+	if err := s.ledger.refresh(ctx, h.g.store); err != nil {
+		return false, err
+	}
+	f := s.ledger.latest[callKey(h.event, c.key)]
+	return f != nil && f.State == Rejected && sameRequest(f.Now, c.request), nil
+}
+
+// prefix starts the names of the calls of f's correction.
+func (f *Finding) prefix() string { return correctionPrefix + strconv.FormatInt(f.round, 10) + "/" }
+
+// begun reports whether a correction of f has made calls, which may have had an
+// effect: then it is to be finished, whatever the handler's code asks for.
+func (l *Ledger) begun(ctx context.Context, f *Finding) (bool, error) {
+	if f.State != Approved && f.State != Uncorrected {
+		return false, nil
 	}
 	entries, err := Journal(ctx, l.g.store, f.Handler, f.Event)
-	if err != nil {
-		return nil, err
-	}
-	for i := range entries {
-		if e := &entries[i]; e.Call == f.Call && sameRequest(d.Was.Past(), e.Past()) {
-			d.Was = e
-		}
-	}
-	return &d, nil
+	return slices.ContainsFunc(entries, func(e Entry) bool {
+		return e.Status != Failed && strings.HasPrefix(e.Call, f.prefix())
+	}), err
 }
 
 // repeat runs the handler's own code again, in which nothing goes out but what was

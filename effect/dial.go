@@ -17,7 +17,8 @@ import (
 // Addresses says which addresses calls may reach. An address is refused with
 // ErrForbidden if one of Deny holds it and none of Allow does. It is checked when a
 // connection is made, after names were resolved, also in the form of an IPv6 address
-// that holds an IPv4 address.
+// that holds an IPv4 address. Where Base goes through a proxy that is the proxy's
+// address; where the request goes from there is not seen.
 type Addresses struct{ Allow, Deny []netip.Prefix }
 
 // DefaultAddresses refuses link-local and multicast addresses, the unspecified one, and

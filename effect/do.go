@@ -37,7 +37,12 @@ func Do[T any](ctx context.Context, name string, request any, call func(ctx cont
 	}
 	h := s.handling
 	if s.direct != "" {
-		return call(h.direct(ctx, s.direct+"/"+name), idempotencyKey(h.Handler, h.Event, s.direct+"/"+name, 0))
+		asked, err := json.Marshal(request) // tells calls of one name apart
+		if err != nil {
+			return answer, unwritable(name, err)
+		}
+		key := idempotencyKey(h.Handler, h.Event, s.direct+"/"+name+"/"+string(asked), 0)
+		return call(h.direct(ctx, key), key)
 	}
 	e, err := h.do(ctx, name, request, func(ctx context.Context, key string) (any, error) {
 		var err error
@@ -62,7 +67,7 @@ func Do[T any](ctx context.Context, name string, request any, call func(ctx cont
 func (h *handling) do(ctx context.Context, name string, request any, f func(ctx context.Context, key string) (any, error)) (*Entry, error) {
 	asked, err := json.Marshal(request)
 	if err != nil {
-		return nil, annals.Invalid("request", "of call %s can't be written as JSON, so that nothing was sent: %v", name, err)
+		return nil, unwritable(name, err)
 	}
 	if len(asked) > maxRequest {
 		return nil, annals.Invalid("request", "of call %s has more than %d bytes as JSON; nothing was sent", name, maxRequest)
@@ -74,6 +79,10 @@ func (h *handling) do(ctx context.Context, name string, request any, f func(ctx 
 		return s.returned(answer, err, h.g.opts.MaxBody)
 	}
 	return h.answer(ctx, c, name)
+}
+
+func unwritable(name string, err error) error {
+	return annals.Invalid("request", "of call %s can't be written as JSON, so that nothing was sent: %v", name, err)
 }
 
 func (s *sieve) json(text []byte, max int) Body {

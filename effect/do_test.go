@@ -180,7 +180,12 @@ func TestCallsWithinDo(t *testing.T) {
 					return 0, err
 				}
 				_, err = effect.Do(ctx, "log", 1, func(_ context.Context, k string) (int, error) { inner = k; return 0, nil })
-				if key == inner {
+				if err != nil {
+					return 0, err
+				}
+				first := inner
+				_, err = effect.Do(ctx, "log", 2, func(_ context.Context, k string) (int, error) { inner = k; return 0, nil })
+				if key == inner || first == inner || key == first {
 					t.Error("one key for two calls")
 				}
 				return status, err

@@ -38,6 +38,9 @@ type Handling struct {
 	// suppressed but waited for: Handle returns a consumer.Blameless error. Nil
 	// means that there is nothing to wait for.
 	Reached func(ctx context.Context) (int64, error)
+	// Strict, in Replay, makes a call that asks otherwise than the journal has it a
+	// consumer.Permanent error, as in Live. Without it such a call is suppressed.
+	Strict bool
 	// Differs, in Repair, is told of each difference, in the order of the calls,
 	// once the handler has returned without an error.
 	Differs func(ctx context.Context, d Difference) error
@@ -166,7 +169,8 @@ type Options struct {
 	// SendFromFork lets a store that was made by a fork send calls; by default it
 	// suppresses them, because a test environment must not reach the outside.
 	SendFromFork bool
-	// ID names this process in the journal; random by default.
+	// ID names this process in the journal, and must be another one for each process
+	// and Gateway that run at the same time; random by default.
 	ID string
 	// Clock measures deadlines; time.Now by default. Handlers never see it.
 	Clock func() time.Time
@@ -213,13 +217,20 @@ var (
 	// ErrSuppressed: a call was not sent, because it belongs to a replay. A handler
 	// that returns it has handled its event, without the call: Handle then
 	// returns nil, and what the handler did before stands.
-	ErrSuppressed = errors.New("the outside call is suppressed, as this is a replay")
+	ErrSuppressed error = suppressed{}
 	// ErrNoHandling: a context knows of no event at hand, so that the call could
 	// not be journaled. Nothing was sent.
 	ErrNoHandling = errors.New("effect: an outside call needs the context that its handler was given")
 	// ErrForbidden: the address that a call would reach is refused; see Addresses.
 	ErrForbidden = errors.New("this address is not allowed")
 )
+
+type suppressed struct{}
+
+func (suppressed) Error() string { return "the outside call is suppressed, as this is a replay" }
+
+// CanceledError keeps the AWS SDK from trying again.
+func (suppressed) CanceledError() bool { return true }
 
 // An UnknownError says that a call may have had its effect, and that its policy is
 // to wait for Resolve.

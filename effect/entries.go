@@ -156,7 +156,13 @@ func Resolve(ctx context.Context, store *annals.Store, handler, event, call stri
 	}
 	r := record{Call: call, Attempt: e.Attempts, Decision: decision, Reason: reason}
 	if response != nil {
-		kept := redact.sieve().response(*response)
+		kept, err := redact.sieve().response(*response)
+		if err != nil {
+			return err
+		}
+		if len(encode(kept)) > maxMaxBody {
+			return annals.Invalid("response", "must be at most %d bytes", maxMaxBody)
+		}
 		r.Response = &kept
 	}
 	err = j.append(ctx, EffectResolved, r)
@@ -183,9 +189,6 @@ func checkDecision(d Decision, response *Response, reason string) error {
 		return annals.Invalid("reason", "must not be empty")
 	case len(reason) > maxReason:
 		return annals.Invalid("reason", "must be at most %d bytes", maxReason)
-	}
-	if response != nil && len(encode(response)) > maxMaxBody {
-		return annals.Invalid("response", "must be at most %d bytes", maxMaxBody)
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"net/http/httptrace"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,6 +32,7 @@ type exchange struct {
 
 	mu    sync.Mutex
 	tries []*try
+	over  bool // the policies have come to an end
 }
 
 // A try is one time that a request was handed to Base.
@@ -48,6 +50,9 @@ type try struct {
 func (x *exchange) run(ctx context.Context, limit int) (*http.Response, error) {
 	r, err := failsafe.With(x.policies()...).WithContext(ctx).GetWithExecution(
 		func(e failsafe.Execution[*http.Response]) (*http.Response, error) { return x.try(e.Context(), limit) })
+	x.mu.Lock()
+	x.over = true
+	x.mu.Unlock()
 	for _, y := range x.made() {
 		if y.rest != nil && y.response != r {
 			y.rest.Close()
@@ -63,17 +68,36 @@ func (x *exchange) run(ctx context.Context, limit int) (*http.Response, error) {
 	return r, err
 }
 
-func (x *exchange) made() []*try {
+// made returns the tries, as far as they have come.
+func (x *exchange) made() []try {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return slices.Clone(x.tries)
+	tries := make([]try, len(x.tries))
+	for i, y := range x.tries {
+		tries[i] = *y
+	}
+	return tries
 }
 
+// try makes one try, beside others where a policy hedges.
 func (x *exchange) try(ctx context.Context, limit int) (*http.Response, error) {
-	y := &try{}
+	underWay := &try{status: failedOrUnknown(idempotent(x.request.Method))}
 	x.mu.Lock()
-	x.tries = append(x.tries, y)
+	x.tries = append(x.tries, underWay)
 	x.mu.Unlock()
+	var y try
+	r, err := x.send(ctx, limit, &y)
+	x.mu.Lock()
+	*underWay = y
+	late := x.over
+	x.mu.Unlock()
+	if late && y.rest != nil {
+		y.rest.Close()
+	}
+	return r, err
+}
+
+func (x *exchange) send(ctx context.Context, limit int, y *try) (*http.Response, error) {
 	// The context of a try ends with its policies; that of an answer whose body goes on
 	// ends when the body is closed.
 	lasting, cancel := context.WithCancelCause(x.request.Context())
@@ -115,7 +139,22 @@ func (x *exchange) outgoing(ctx context.Context) *http.Request {
 	if x.key != "" {
 		r.Header.Set(keyHeader, x.key)
 	}
+	if x.t.reports && !idempotent(r.Method) {
+		hideKeys(r.Header)
+	}
 	return r
+}
+
+// hideKeys writes the names of idempotency keys in lower case, which is the same to the
+// other side. By the names as they are, net/http takes a request for one that it may
+// send again by itself when the connection was lost after it was sent.
+func hideKeys(h http.Header) {
+	for _, name := range []string{keyHeader, "X-Idempotency-Key"} {
+		if values := h[name]; values != nil {
+			delete(h, name)
+			h[strings.ToLower(name)] = values
+		}
+	}
 }
 
 // read takes in the start of the answer's body, and leaves the response with all of it.
@@ -158,7 +197,7 @@ func (c closing) Close() error {
 // outcome is what the attempt came to, by all its tries.
 func (x *exchange) outcome(r *http.Response, err error, s *sieve, max int) outcome {
 	tries := x.made()
-	unsure := slices.ContainsFunc(tries, func(y *try) bool {
+	unsure := slices.ContainsFunc(tries, func(y try) bool {
 		return y.status == Unknown || err != nil && y.status == Answered
 	})
 	out := outcome{status: failedOrUnknown(!unsure), err: err}
@@ -166,7 +205,7 @@ func (x *exchange) outcome(r *http.Response, err error, s *sieve, max int) outco
 		out.text = s.message(err)
 		return out
 	}
-	i := slices.IndexFunc(tries, func(y *try) bool { return y.response == r })
+	i := slices.IndexFunc(tries, func(y try) bool { return y.response == r })
 	if i >= 0 && tries[i].status == Answered {
 		return outcome{status: Answered, response: s.kept(r, tries[i].body, tries[i].whole, max)}
 	}

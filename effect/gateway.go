@@ -51,6 +51,7 @@ type handlerState struct {
 	mu         sync.Mutex
 	began      int64
 	beganKnown bool
+	ledger     *book     // once a call asked otherwise than then
 	logged     time.Time // when suppressed calls were logged last
 	unlogged   int64     // calls suppressed since
 }
@@ -109,17 +110,24 @@ func New(store *annals.Store, opts *Options) (*Gateway, error) {
 // Where a call was suppressed and f returned its ErrSuppressed, Handle returns nil.
 // A consumer.Blameless error says that the event can't be handled now, whatever f
 // made of it; the same handling later may succeed. A consumer.Permanent error
-// needs an operator. Other errors of f are returned as they are.
+// needs an operator. Other errors of f are returned as they are, but for the secrets in
+// URLs within their text, which http.Client puts there and whoever parks events keeps.
 //
 // Calls that f makes at the same time need names, see Named: the order in which
 // they get their numbers is chance. Calls made after f has returned are refused.
+//
+// Where ctx ends while a call is under way, as when the process is asked to end, the
+// context of f ends once that call is over, or 5 s later: a call that is cut off has an
+// unknown outcome. What f itself cuts off is cut off at once.
 func (g *Gateway) Handle(ctx context.Context, h Handling, f func(ctx context.Context) error) error {
 	if err := checkHandling(h); err != nil {
 		return err
 	}
 	run := g.newHandling(h)
-	err := f(context.WithValue(ctx, scopeKey{}, &scope{handling: run}))
-	return run.end(ctx, err)
+	lasting, stop := run.outlasting(ctx)
+	defer stop()
+	err := f(context.WithValue(lasting, scopeKey{}, &scope{handling: run}))
+	return g.redact.discreet(run.end(ctx, err))
 }
 
 func checkHandling(h Handling) error {
@@ -269,8 +277,8 @@ func (g *Gateway) fork(ctx context.Context) (bool, error) {
 
 // logSuppressed logs the first suppressed call of a handler, and later ones each
 // minute by their number.
-func (g *Gateway) logSuppressed(s *handlerState, event, call string, r *Request) {
-	now := g.opts.Clock()
+func (g *Gateway) logSuppressed(h *handling, c *call, why string) {
+	s, now := h.state, g.opts.Clock()
 	s.mu.Lock()
 	s.unlogged++
 	due := s.logged.IsZero() || now.Sub(s.logged) >= quiet
@@ -280,6 +288,6 @@ func (g *Gateway) logSuppressed(s *handlerState, event, call string, r *Request)
 	}
 	s.mu.Unlock()
 	if due {
-		g.opts.Logger.Info("outside calls were suppressed", "handler", s.name, "calls", count, "event", event, "call", call, "request", r.String())
+		g.opts.Logger.Info("outside calls were suppressed", "handler", s.name, "calls", count, "event", h.event, "call", c.key, "request", c.request.String(), "why", why)
 	}
 }

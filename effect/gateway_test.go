@@ -31,7 +31,7 @@ var modes = []struct {
 	{mode: effect.Live, call: otherwise, parked: true},
 	{mode: effect.Live, call: anew, body: `{"n": 2}`, sent: 1},
 	{mode: effect.Replay, call: asThen, body: `{"n":1}`},
-	{mode: effect.Replay, call: otherwise, parked: true},
+	{mode: effect.Replay, call: otherwise, suppressed: true},
 	{mode: effect.Replay, call: anew, suppressed: true},
 	{mode: effect.Repair, call: asThen, body: `{"n":1}`},
 	{mode: effect.Repair, call: otherwise, body: `{"n":1}`, differs: 1},
@@ -69,7 +69,7 @@ func TestModes(t *testing.T) {
 			if got := errors.Is(inside, effect.ErrSuppressed); got != test.suppressed {
 				t.Errorf("suppressed: %v (%v)", got, inside)
 			}
-			if (err != nil) != test.parked || err != nil && (!strings.Contains(err.Error(), "asks otherwise") || !errors.Is(err, annals.ErrConflict)) {
+			if (err != nil) != test.parked || err != nil && (!strings.Contains(err.Error(), "asks otherwise") || !errors.Is(err, annals.ErrInvalid)) {
 				t.Errorf("error: %v", err)
 			}
 			if inside == nil && body != test.body {
@@ -137,6 +137,9 @@ func TestRepairTellsWhatDiffers(t *testing.T) {
 			"1: POST /a → nothing, ship: POST /ship → nothing, 2: POST /c → nothing"},
 		{"a new call ends the handling", func(ctx context.Context) error {
 			return call(effect.Named(ctx, "new"), "POST", "/new")
+		}, "new: nothing → POST /new"},
+		{"a new call by a client that tries again", func(ctx context.Context) error {
+			return errors.Join(call(effect.Named(ctx, "new"), "POST", "/new"), call(effect.Named(ctx, "new"), "POST", "/new"))
 		}, "new: nothing → POST /new"},
 		{"a new query", func(ctx context.Context) error {
 			return call(effect.Named(ctx, "stock"), "GET", "/stock")
@@ -233,6 +236,40 @@ func TestReplayWaitsForTheLiveHandler(t *testing.T) {
 	}
 	if n := len(o.sent()); n != 1 {
 		t.Fatalf("%d sent", n)
+	}
+}
+
+// Other code than then runs in a fork for debugging: what it asks otherwise is
+// suppressed too.
+func TestForkIsAReplay(t *testing.T) {
+	store, o := openStore(t), newOutside(t, nil)
+	e, other := place(t, store, "order-7"), false
+	handle := func() (err, inside error) {
+		err = newGateway(t, store, nil).Handle(t.Context(), effect.Handling{Handler: "billing", Event: e}, func(ctx context.Context) error {
+			body := asThen
+			if other {
+				body = otherwise
+			}
+			_, _, inside = ask(ctx, once(), http.MethodPost, o.URL, body)
+			return inside
+		})
+		return err, inside
+	}
+	if err, _ := handle(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Append(t.Context(), effect.ForkStream, annals.NoStream, annals.Event{Type: "forked"}); err != nil {
+		t.Fatal(err)
+	}
+	if err, inside := handle(); err != nil || inside != nil {
+		t.Errorf("as then: %v, %v", err, inside)
+	}
+	other = true
+	if err, inside := handle(); err != nil || !errors.Is(inside, effect.ErrSuppressed) {
+		t.Errorf("otherwise: %v, %v", err, inside)
+	}
+	if n := len(o.sent()); n != 1 {
+		t.Errorf("%d sent", n)
 	}
 }
 

@@ -87,6 +87,8 @@ type handling struct {
 	made       map[string]bool  // calls, by key
 	found      []Difference
 
+	underWay sync.RWMutex // read-locked by each attempt
+
 	begun   sync.Mutex // held while the journal is read first
 	ready   bool
 	behind  bool // in Replay: the live handler has not reached the event
@@ -150,8 +152,18 @@ func (h *handling) begin(ctx context.Context) error {
 	return nil
 }
 
-// settleMode makes Replay of an event from before the handler's calls began.
+// settleMode makes Replay of what is Live in a fork, and of an event from before the
+// handler's calls began.
 func (h *handling) settleMode(ctx context.Context) error {
+	if h.Mode == Live {
+		held, err := h.g.fork(ctx)
+		if err != nil {
+			return err
+		}
+		if held {
+			h.Mode, h.Reached = Replay, nil
+		}
+	}
 	if h.Mode == Replay || h.Prefix != "" || h.Send != nil || h.Event.Position == 0 {
 		return nil
 	}
@@ -192,11 +204,11 @@ func (h *handling) answer(ctx context.Context, c *call, name string) (e *Entry, 
 	case h.Mode == Live || h.approved(c):
 		e, err = h.live(ctx, c)
 	case h.Mode == Replay:
-		e, err = h.replay(c)
+		e, err = h.replay(ctx, c)
 	default:
 		e, err = h.repair(c)
 	}
-	h.close(c, name)
+	h.close(c, name, e != nil)
 	if e != nil {
 		h.state.answered.Add(1)
 	}
@@ -238,13 +250,17 @@ func (h *handling) assign(c *call, name string) {
 	h.made[c.key] = true
 }
 
-// close remembers c while it has no answer.
-func (h *handling) close(c *call, name string) {
+// close remembers c while it has no answer: given is one from the journal.
+func (h *handling) close(c *call, name string, given bool) {
 	e := h.journal.entry(c.key)
+	open := e != nil && e.Status != Answered
+	if h.Mode != Live && !h.approved(c) {
+		open = !given
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.open, name)
-	if (h.Mode == Live || h.approved(c)) && e != nil && e.Status != Answered {
+	if open {
 		h.open[name] = c
 	}
 }
@@ -259,11 +275,11 @@ func (h *handling) approved(c *call) bool {
 }
 
 // replay answers from the journal or suppresses.
-func (h *handling) replay(c *call) (*Entry, error) {
+func (h *handling) replay(ctx context.Context, c *call) (*Entry, error) {
 	e := h.journal.entry(c.key)
 	switch {
 	case e != nil && e.Status == Answered && !e.Withdrawn:
-		return h.matching(e, c)
+		return h.matching(ctx, e, c)
 	case h.behind:
 		return nil, h.breaks(&annals.Error{
 			Code:    annals.CodeConflict,
@@ -271,7 +287,7 @@ func (h *handling) replay(c *call) (*Entry, error) {
 			Hint:    "the replay waits for it",
 		})
 	}
-	return nil, h.suppress(c)
+	return nil, h.suppress(c, notJournaled)
 }
 
 // repair answers from the journal and notes what differs.
@@ -280,12 +296,12 @@ func (h *handling) repair(c *call) (*Entry, error) {
 	switch {
 	case e == nil || e.Status == Failed || e.Withdrawn:
 		h.differs(nil, c)
-		return nil, h.suppress(c)
+		return nil, h.suppress(c, notJournaled)
 	case !c.same(e.Past(), c.request):
 		h.differs(e, c)
 	}
 	if e.Status != Answered {
-		return nil, h.suppress(c)
+		return nil, h.suppress(c, notJournaled)
 	}
 	return e, nil
 }
@@ -293,17 +309,30 @@ func (h *handling) repair(c *call) (*Entry, error) {
 func (h *handling) differs(was *Entry, c *call) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.found = append(h.found, h.difference(was, c.request, c.key))
+	d := h.difference(was, c.request, c.key)
+	if i := slices.IndexFunc(h.found, func(of Difference) bool { return of.Call == d.Call }); i >= 0 {
+		h.found[i] = d // a retry of the caller
+		return
+	}
+	h.found = append(h.found, d)
 }
 
 func (h *handling) difference(was *Entry, now *Request, key string) Difference {
 	return Difference{Handler: h.Handler, Event: h.event, Position: h.Event.Position, Call: key, Was: was, Now: now}
 }
 
-// matching is e where c asks what was asked then.
-func (h *handling) matching(e *Entry, c *call) (*Entry, error) {
+// matching is e where c asks what was asked then. Other code may ask otherwise in a
+// replay, as in a fork for debugging: its call is suppressed.
+func (h *handling) matching(ctx context.Context, e *Entry, c *call) (*Entry, error) {
 	if !e.Withdrawn && c.same(e.Past(), c.request) {
 		return e, nil
+	}
+	if e.Status == Answered && !e.Withdrawn {
+		if rejected, err := h.rejected(ctx, c); err != nil {
+			return nil, h.breaks(err)
+		} else if rejected {
+			return e, nil
+		}
 	}
 	what := "other headers, body or data than then"
 	if was, now := e.Past().String(), c.request.String(); was != now {
@@ -312,20 +341,26 @@ func (h *handling) matching(e *Entry, c *call) (*Entry, error) {
 	if e.Withdrawn {
 		what = c.request.String() + ", which a repair has withdrawn"
 	}
+	if h.Mode == Replay && !h.Strict {
+		return nil, h.suppress(c, "it asks otherwise than then: "+what)
+	}
 	return nil, h.verdict(consumer.Permanent(&annals.Error{
-		Code:    annals.CodeConflict,
+		Code:    annals.CodeInvalid,
 		Message: fmt.Sprintf("handler %s now asks otherwise in call %s for event %s: %s", h.Handler, c.key, h.event, what),
 		Hint:    "if its code was changed on purpose, run a repair, which shows the difference; else see that calls come in the same order with the same content each time, or name them by effect.Named",
 	}))
 }
 
+// notJournaled is why most calls are suppressed.
+const notJournaled = "the journal has no answer"
+
 // suppress is the error of a call that is not sent.
-func (h *handling) suppress(c *call) error {
+func (h *handling) suppress(c *call, why string) error {
 	h.mu.Lock()
 	h.suppressed = true
 	h.mu.Unlock()
 	h.state.suppressed.Add(1)
-	h.g.logSuppressed(h.state, h.event, c.key, c.request)
+	h.g.logSuppressed(h, c, why)
 	return ErrSuppressed
 }
 
@@ -339,11 +374,13 @@ func (h *handling) verdict(err error) error {
 }
 
 // breaks ends the handling: no further call is made, and Handle returns err.
-func (h *handling) breaks(err error) error {
+func (h *handling) breaks(err error) error { return h.stops(consumer.Blameless(err)) }
+
+func (h *handling) stops(err error) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.broken == nil {
-		h.broken = consumer.Blameless(err)
+		h.broken = err
 	}
 	return h.broken
 }

@@ -84,6 +84,9 @@ type Finding struct {
 	version  int64
 	failures int
 	form     string
+	// round numbers the calls of its correction: the version of the first finding
+	// about the same call of then whose correction may have begun and is not over.
+	round int64
 }
 
 // A FindingState is what became of a Finding.
@@ -142,6 +145,11 @@ func (d *Difference) form() string {
 		return string(text)
 	}
 	return string(again)
+}
+
+// was is the form of what was asked then.
+func (d *Difference) was() string {
+	return (&Difference{Event: d.Event, Call: d.Call, Append: d.Append, Was: d.Was}).form()
 }
 
 // decode reads JSON and keeps numbers exact.
@@ -268,7 +276,7 @@ func (b *book) found(e *annals.Event, n *note) bool {
 		return false
 	}
 	f := &Finding{ID: b.id(e.Version), Difference: *n.Difference, State: Open, Found: e.Time, Updated: e.Time, version: e.Version}
-	f.form = f.Difference.form()
+	f.form, f.round = f.Difference.form(), f.version
 	if r := b.byRepair[n.Repair]; r != nil {
 		r.Differences++
 		f.Repair = r.ID
@@ -278,6 +286,9 @@ func (b *book) found(e *annals.Event, n *note) bool {
 	if before := b.latest[key]; before != nil {
 		if before.State != Corrected {
 			before.State, before.Updated = Superseded, e.Time
+			if before.was() == f.was() {
+				f.round = before.round
+			}
 		}
 		list := b.ofEvent[f.Event]
 		list[slices.Index(list, before)] = f

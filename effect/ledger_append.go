@@ -39,8 +39,8 @@ type line struct {
 }
 
 // write appends what decide makes of the ledger as it is, and decides anew whenever
-// another process was faster. decide may return nothing. After it b has read what
-// was written.
+// another process was faster, or more was to be written than a commit holds. decide
+// may return nothing. After it b has read what was written.
 func (b *book) write(ctx context.Context, store *annals.Store, decide func() ([]line, error)) error {
 	const tries = 100
 	for try := 1; ; try++ {
@@ -54,15 +54,32 @@ func (b *book) write(ctx context.Context, store *annals.Store, decide func() ([]
 				return err
 			}
 		}
-		_, err = store.Append(ctx, RepairStream(b.handler), b.version, events...)
+		n := room(events)
+		_, err = store.Append(ctx, RepairStream(b.handler), b.version, events[:n]...)
 		overtaken := errors.Is(err, annals.ErrConflict) || errors.Is(err, annals.ErrIDReused)
 		if err != nil && (!overtaken || try == tries || ctx.Err() != nil) {
 			return err
 		}
-		if refresh := b.refresh(ctx, store); refresh != nil || err == nil {
+		if refresh := b.refresh(ctx, store); refresh != nil || err == nil && n == len(events) {
 			return refresh
 		}
+		if err == nil {
+			try = 0
+		}
 	}
+}
+
+// room is how many of events a commit holds, each of which fits into one.
+func room(events []annals.Event) int {
+	const perEvent = 4 << 10 // of what is not data
+	size := 0
+	for i := range events {
+		size += len(events[i].Data) + perEvent
+		if i == annals.MaxCommitEvents || i > 0 && size > annals.MaxCommitBytes {
+			return i
+		}
+	}
+	return len(events)
 }
 
 func (l *line) event() (annals.Event, error) {
@@ -144,9 +161,11 @@ func byHandler(ids []string) (handlers []string, versions map[string][]int64, er
 		if err != nil {
 			return nil, nil, err
 		}
-		if !slices.Contains(versions[handler], version) {
-			versions[handler] = append(versions[handler], version)
-		}
+		versions[handler] = append(versions[handler], version)
+	}
+	for handler, of := range versions {
+		slices.Sort(of)
+		versions[handler] = slices.Compact(of)
 	}
 	return slices.Sorted(maps.Keys(versions)), versions, nil
 }

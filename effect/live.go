@@ -17,14 +17,19 @@ func (h *handling) live(ctx context.Context, c *call) (*Entry, error) {
 		return nil, h.breaks(inFlight(h, c, "this process", time.Time{}))
 	}
 	defer h.g.release(id)
+	if held, err := h.g.fork(ctx); err != nil {
+		return nil, h.breaks(err)
+	} else if held { // in Live begin has seen to it, in Repair the call was approved
+		return nil, h.suppress(c, "the store is a fork")
+	}
 	for {
 		e := h.journal.entry(c.key)
-		send := e == nil || e.Status == Failed || e.Withdrawn && h.Mode == Repair
+		send := e == nil || e.Status == Failed || e.Withdrawn && h.Mode == Repair || e.asksAgain(c)
 		var err error
 		switch {
 		case send:
 		case e.Status == Answered:
-			return h.matching(e, c)
+			return h.matching(ctx, e, c)
 		case e.Status == Intended:
 			if now := h.g.opts.Clock(); e.Runner != h.g.opts.ID && now.Before(e.Deadline) {
 				return nil, h.breaks(inFlight(h, c, "process "+e.Runner, e.Deadline))
@@ -45,6 +50,13 @@ func (h *handling) live(ctx context.Context, c *call) (*Entry, error) {
 			return nil, err
 		}
 	}
+}
+
+// asksAgain reports whether c is a query whose answer was larger than the journal keeps:
+// nothing else would give its handler an answer.
+func (e *Entry) asksAgain(c *call) bool {
+	return e.Status == Answered && e.Corrected == nil && e.Response != nil && e.Response.Truncated &&
+		isQuery(c.request) && c.same(&e.Request, c.request)
 }
 
 func inFlight(h *handling, c *call, who string, deadline time.Time) error {
@@ -80,28 +92,31 @@ func (h *handling) note(ctx context.Context, kind string, r record) error {
 	if err == nil || errors.Is(err, errMoved) {
 		return err
 	}
-	return h.breaks(&annals.Error{
+	whole := &annals.Error{
 		Code: annals.CodeOf(err), Err: err,
 		Message: fmt.Sprintf("call %s of handler %s for event %s: the journal could not take %s", r.Call, h.Handler, h.event, kind),
 		Hint:    "the event is handled again, by what the journal holds then",
-	})
+	}
+	if errors.Is(err, annals.ErrInvalid) || errors.Is(err, annals.ErrTooLarge) || errors.Is(err, annals.ErrInvalidJSON) {
+		whole.Hint = "it would not take it later either: the handler's code has to ask otherwise, or for less"
+		return h.stops(consumer.Permanent(whole))
+	}
+	return h.breaks(whole)
 }
 
 // settle decides about an entry whose outcome is unknown, and whether to send the
 // call again.
 func (h *handling) settle(ctx context.Context, c *call, e *Entry) (resend bool, err error) {
-	if held, err := h.g.fork(ctx); err != nil {
-		return false, h.breaks(err)
-	} else if held {
-		return false, h.suppress(c)
-	}
 	if ask := h.g.opts.Ask[h.Handler]; ask != nil {
 		response, err := ask(h.direct(ctx, e.Key), e)
 		switch {
 		case err != nil:
 			return false, fmt.Errorf("asking what became of call %s of handler %s for event %s: %w", c.key, h.Handler, h.event, err)
 		case response != nil:
-			kept := h.g.redact.sieve().response(*response)
+			kept, err := h.g.redact.sieve().response(*response)
+			if err != nil {
+				return false, err
+			}
 			return false, h.note(ctx, EffectAnswered, record{Call: c.key, Attempt: e.Attempts, Response: &kept})
 		}
 		return false, h.note(ctx, EffectFailed, record{Call: c.key, Attempt: e.Attempts, Error: "the other side was asked and knows of no effect"})
@@ -110,7 +125,7 @@ func (h *handling) settle(ctx context.Context, c *call, e *Entry) (resend bool, 
 		return false, h.verdict(consumer.Permanent(&UnknownError{*e}))
 	}
 	if !c.same(e.Past(), c.request) {
-		_, err := h.matching(e, c)
+		_, err := h.matching(ctx, e, c)
 		return false, err
 	}
 	return true, nil
@@ -124,11 +139,8 @@ func (h *handling) direct(ctx context.Context, key string) context.Context {
 // attempt journals the intent, sends c and journals the outcome. errMoved says
 // that another process was faster, and that nothing was sent.
 func (h *handling) attempt(ctx context.Context, c *call, e *Entry) error {
-	if held, err := h.g.fork(ctx); err != nil {
-		return h.breaks(err)
-	} else if held {
-		return h.suppress(c)
-	}
+	h.underWay.RLock()
+	defer h.underWay.RUnlock()
 	started, deadline := time.Now(), h.g.opts.Clock().Add(h.g.opts.Timeout)
 	r := record{
 		Call: c.key, Attempt: 1, Key: c.own, Request: c.request,
@@ -162,6 +174,31 @@ func (h *handling) attempt(ctx context.Context, c *call, e *Entry) error {
 		}
 	}
 	return h.conclude(ctx, c, r.Attempt, out)
+}
+
+// grace is how long a call may go on once its process is asked to end.
+const grace = 5 * time.Second
+
+// outlasting is ctx for the handler: see Gateway.Handle.
+func (h *handling) outlasting(ctx context.Context) (lasting context.Context, stop func()) {
+	lasting, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	unlink := context.AfterFunc(ctx, func() {
+		over := make(chan struct{})
+		go func() {
+			h.underWay.Lock()
+			defer h.underWay.Unlock()
+			close(over)
+		}()
+		timer := time.NewTimer(grace)
+		defer timer.Stop()
+		select {
+		case <-over:
+		case <-timer.C:
+		case <-lasting.Done():
+		}
+		cancel(context.Cause(ctx))
+	})
+	return lasting, func() { unlink(); cancel(nil) }
 }
 
 // conclude journals what became of an attempt, although ctx may have ended.

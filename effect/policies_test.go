@@ -9,9 +9,11 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/failsafe-go/failsafe-go"
 	"github.com/failsafe-go/failsafe-go/circuitbreaker"
+	"github.com/failsafe-go/failsafe-go/hedgepolicy"
 	"github.com/failsafe-go/failsafe-go/retrypolicy"
 
 	"github.com/eb901187/annals"
@@ -110,13 +112,14 @@ func TestNothingSentIsFailed(t *testing.T) {
 // After its context has ended in the midst of a call, the journal says so.
 func TestCanceledCallIsUnknown(t *testing.T) {
 	store := openStore(t)
-	ctx, cancel := context.WithCancel(t.Context())
+	cancel := func() {}
 	o := newOutside(t, func(_ http.ResponseWriter, r *http.Request, _ string, _ int) {
 		cancel()
 		<-r.Context().Done()
 	})
 	g, e := newGateway(t, store, nil), place(t, store, "order-7")
-	err := g.Handle(ctx, effect.Handling{Handler: "h", Event: e}, func(ctx context.Context) error {
+	err := g.Handle(t.Context(), effect.Handling{Handler: "h", Event: e}, func(ctx context.Context) error {
+		ctx, cancel = context.WithCancel(ctx)
 		_, _, err := ask(ctx, once(), http.MethodPost, o.URL, "{}")
 		return err
 	})
@@ -125,6 +128,28 @@ func TestCanceledCallIsUnknown(t *testing.T) {
 	}
 	if entry := journal(t, store, "h", e)[0]; entry.Status != effect.Unknown {
 		t.Errorf("%+v", entry)
+	}
+}
+
+// A process that is asked to end hears what became of the call that it has sent, and
+// makes no further one.
+func TestCallUnderWayOutlastsItsProcess(t *testing.T) {
+	store := openStore(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	o := newOutside(t, func(http.ResponseWriter, *http.Request, string, int) { cancel() })
+	g, e := newGateway(t, store, nil), place(t, store, "order-7")
+	var first, later error
+	_ = g.Handle(ctx, effect.Handling{Handler: "h", Event: e}, func(ctx context.Context) error {
+		_, _, first = ask(ctx, once(), http.MethodPost, o.URL, "{}")
+		<-ctx.Done()
+		_, _, later = ask(ctx, once(), http.MethodPost, o.URL, "{}")
+		return later
+	})
+	if list := journal(t, store, "h", e); first != nil || len(list) != 1 || list[0].Status != effect.Answered {
+		t.Errorf("%v, %+v", first, list)
+	}
+	if later == nil || len(o.sent()) != 1 {
+		t.Errorf("a further call: %v; sent %v", later, o.sent())
 	}
 }
 
@@ -159,6 +184,55 @@ func TestOwnPolicies(t *testing.T) {
 		}
 		if s := o.sent(); len(s) != 2 || s[0].key != s[1].key {
 			t.Errorf("%s: sent %v", test.name, s)
+		}
+	}
+}
+
+// By an Idempotency-Key net/http takes a POST for one that it may send again by itself,
+// although the other side may know of no such keys.
+func TestNothingIsSentAgainBehindTheGateway(t *testing.T) {
+	for _, body := range []string{"", "{}"} {
+		store := openStore(t)
+		o := newOutside(t, func(_ http.ResponseWriter, r *http.Request, _ string, _ int) {
+			if r.Method == http.MethodPost {
+				panic(http.ErrAbortHandler)
+			}
+		})
+		g, e, rt := newGateway(t, store, nil), place(t, store, "order-7"), once()
+		err := g.Handle(t.Context(), effect.Handling{Handler: "h", Event: e}, func(ctx context.Context) error {
+			if _, _, err := ask(ctx, rt, http.MethodGet, o.URL, ""); err != nil {
+				return err
+			}
+			_, _, err := ask(ctx, rt, http.MethodPost, o.URL, body) // on the connection that is open
+			return err
+		})
+		if s := o.sent(); err == nil || len(s) != 2 || s[1].key == "" {
+			t.Errorf("%q: %v; sent %v", body, err, s)
+		}
+		if entry := journal(t, store, "h", e)[1]; entry.Status != effect.Unknown {
+			t.Errorf("%+v", entry)
+		}
+	}
+}
+
+// A policy may make two tries at a time, of which one is given up.
+func TestHedge(t *testing.T) {
+	o := newOutside(t, func(_ http.ResponseWriter, r *http.Request, _ string, n int) {
+		if n%2 == 1 {
+			<-r.Context().Done()
+		}
+	})
+	store := openStore(t)
+	rt := &effect.Transport{Policies: []failsafe.Policy[*http.Response]{hedgepolicy.NewBuilderWithDelay[*http.Response](time.Millisecond).Build()}}
+	g := newGateway(t, store, nil)
+	for range 20 {
+		e := place(t, store, "order-7")
+		err := g.Handle(t.Context(), effect.Handling{Handler: "h", Event: e}, func(ctx context.Context) error {
+			_, _, err := ask(ctx, rt, http.MethodGet, o.URL, "")
+			return err
+		})
+		if entry := journal(t, store, "h", e)[0]; err != nil || entry.Status != effect.Answered {
+			t.Fatalf("%v: %+v", err, entry)
 		}
 	}
 }

@@ -27,7 +27,8 @@ const Redacted = "[redacted]"
 //     members of JSON objects that are named like password, secret, token,
 //     access_token, api_key, private_key, cvc or signature, in whatever case and with
 //     or without - and _;
-//   - in text, what follows such a name, and Bearer and Basic credentials;
+//   - in text, what follows such a name, and Bearer and Basic credentials; in XML, the
+//     text of elements with such a name;
 //   - whatever of that a request carried, wherever its answer or its error repeats it.
 //
 // A string is replaced by Redacted and a number by null; objects and arrays keep
@@ -131,8 +132,12 @@ func (r *redactor) header(name string) bool {
 
 func (r *redactor) member(name string) bool { return !r.none && secretNames[normal(name)] }
 
+// parameter is about the last part of a name such as card[cvc] or user.password.
 func (r *redactor) parameter(name string) bool {
-	n := normal(name)
+	n := normal(strings.TrimSuffix(name, "[]"))
+	if i := strings.LastIndexAny(n, "[."); i >= 0 && !r.query[n] {
+		n = strings.TrimSuffix(n[i+1:], "]")
+	}
 	return r.query[n] || !r.none && (secretNames[n] || secretParameters[n])
 }
 
@@ -204,7 +209,7 @@ func (s *sieve) headers(h http.Header) http.Header {
 	for _, name := range names {
 		for _, value := range h[name] {
 			if s.header(http.CanonicalHeaderKey(name)) {
-				s.metCredentials(value)
+				s.metCredentials(name, value)
 				value = Redacted
 			} else {
 				value = s.text(s.location(name, value))
@@ -219,9 +224,20 @@ func (s *sieve) headers(h http.Header) http.Header {
 
 // metCredentials remembers a header's value and its parts: the credentials behind a
 // scheme, the values of cookies.
-func (s *sieve) metCredentials(value string) {
+func (s *sieve) metCredentials(name, value string) {
 	s.met(value)
-	for part := range strings.FieldsFuncSeq(value, func(r rune) bool { return r == ' ' || r == ';' || r == ',' }) {
+	separators := " ,"
+	switch http.CanonicalHeaderKey(name) {
+	case "Cookie":
+		separators = "; "
+	case "Set-Cookie": // what follows is no secret: Path, Domain
+		value, _, _ = strings.Cut(value, ";")
+	case "Authorization", "Proxy-Authorization":
+		if _, credentials, ok := strings.Cut(value, " "); ok {
+			value = credentials
+		}
+	}
+	for part := range strings.FieldsFuncSeq(value, func(r rune) bool { return strings.ContainsRune(separators, r) }) {
 		_, v, pair := strings.Cut(part, "=")
 		if len(part) >= long {
 			s.met(part)
@@ -366,6 +382,7 @@ func (s *sieve) blank(v any) any {
 var (
 	urlPattern         = regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://[^\s"'<>\x60\\]+`)
 	credentialsPattern = regexp.MustCompile(`(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}`)
+	elementPattern     = regexp.MustCompile(`<(?:[\w.-]+:)?([A-Za-z][\w-]*)(?:\s[^<>]*)?>([^<>]+|<!\[CDATA\[(?s:.*?)\]\]>)</`)
 	memberPattern      = regexp.MustCompile(`("?)([A-Za-z][A-Za-z0-9_-]*)("?\s*[:=]\s*)("(?:[^"\\]|\\.)*"?|[^\s"',;&<>}\]]+)`)
 )
 
@@ -379,11 +396,27 @@ func (s *sieve) text(text string) string {
 		if credentialsPattern.MatchString(text) {
 			text = credentialsPattern.ReplaceAllString(text, "$1 "+Redacted)
 		}
+		if strings.Contains(text, "</") {
+			text = s.elements(text)
+		}
 		if strings.ContainsAny(text, ":=") {
 			text = s.named(text)
 		}
 	}
 	return s.scrub(text)
+}
+
+// elements redacts what XML elements with the names of secrets hold.
+func (s *sieve) elements(text string) string {
+	return elementPattern.ReplaceAllStringFunc(text, func(found string) string {
+		m := elementPattern.FindStringSubmatchIndex(found)
+		if !s.member(found[m[2]:m[3]]) {
+			return found
+		}
+		secret := strings.TrimSuffix(strings.TrimPrefix(found[m[4]:m[5]], "<![CDATA["), "]]>")
+		s.met(strings.TrimSpace(secret))
+		return found[:m[4]] + Redacted + found[m[5]:]
+	})
 }
 
 // named redacts the values behind the names of secrets.
@@ -416,15 +449,39 @@ func (s *sieve) message(err error) string {
 	return text
 }
 
-// response redacts an answer that somebody made up.
-func (s *sieve) response(r Response) Response {
-	r.Headers, r.Error = s.headers(r.Headers), s.text(r.Error)
-	r.Text = s.text(r.Text)
-	if r.Data != nil {
-		var copied any
-		if err := decode(encode(r.Data), &copied); err == nil {
-			r.Data = s.value(copied)
-		}
+// discreet is err without the secrets of URLs in its text.
+func (r *redactor) discreet(err error) error {
+	if err == nil {
+		return nil
 	}
-	return r
+	was := err.Error()
+	if text := urlPattern.ReplaceAllStringFunc(was, r.sieve().url); text != was {
+		return &discreetError{err, text}
+	}
+	return err
+}
+
+type discreetError struct {
+	err  error
+	text string
+}
+
+func (d *discreetError) Error() string { return d.text }
+func (d *discreetError) Unwrap() error { return d.err }
+
+// response redacts an answer that somebody made up.
+func (s *sieve) response(r Response) (Response, error) {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return r, annals.Invalid("response", "can't be written as JSON: %v", err)
+	}
+	var copied Response
+	if err := decode(text, &copied); err != nil {
+		return r, annals.Invalid("response", "is not what an answer is: %v", err)
+	}
+	copied.Headers, copied.Error, copied.Text = s.headers(copied.Headers), s.text(copied.Error), s.text(copied.Text)
+	if copied.Data != nil {
+		copied.Data = s.value(copied.Data)
+	}
+	return copied, nil
 }

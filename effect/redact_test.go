@@ -71,6 +71,11 @@ var hidings = []hiding{
 		withBody("application/json", `{"token":"SECRET"}`)(r, body, secret)
 	}},
 	{"form", withBody("application/x-www-form-urlencoded", "a=1&client_secret=SECRET")},
+	{"form with brackets", withBody("application/x-www-form-urlencoded", "a=1&payment[card][cvc]=SECRET")},
+	{"form with dots", withBody("application/x-www-form-urlencoded", "user.password=SECRET")},
+	{"XML text", withBody("text/xml", "<a><w:Password Type='x'>SECRET</w:Password></a>")},
+	{"XML text unparsed", withBody("text/xml", "<Password><![CDATA[<SECRET]]></Password>")},
+	{"XML text on lines", withBody("application/xml", "<Credentials><SecretAccessKey>\nSECRET\n</SecretAccessKey></Credentials>")},
 	{"text", withBody("text/plain", "login with password: SECRET, please")},
 	{"credentials in text", withBody("text/plain", "curl -H 'Authorization: Bearer SECRET' https://me:SECRET@x.example/")},
 	{"multipart", func(r *http.Request, body *string, secret string) {
@@ -205,6 +210,57 @@ func found(t *testing.T, dir string, secrets []string) map[int]string {
 		}
 	}
 	return places
+}
+
+// What stands beside a secret in its header is none.
+func TestAttributesOfCookiesAreNoSecrets(t *testing.T) {
+	const answer = `{"algorithm":"AWS4-HMAC-SHA256","next":"https://example.com/payments/2"}`
+	o := newOutside(t, func(w http.ResponseWriter, _ *http.Request, _ string, _ int) {
+		w.Header().Set("Set-Cookie", "session=0123456789abcdef; Domain=example.com; Path=/payments; HttpOnly")
+		fmt.Fprint(w, answer)
+	})
+	got := twice(t, o, nil, func(ctx context.Context) (string, error) {
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, o.URL+"/x-amz-date", nil)
+		if err != nil {
+			return "", err
+		}
+		r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/us-east-1/s3/aws4_request, SignedHeaders=host;x-amz-date, Signature=0123456789")
+		given, err := once().RoundTrip(r)
+		if err != nil {
+			return "", err
+		}
+		defer given.Body.Close()
+		text, err := io.ReadAll(given.Body)
+		return string(text), err
+	})
+	if got != answer {
+		t.Error(got)
+	}
+}
+
+// What a handler returns may be kept where events are parked.
+func TestErrorsTellNoSecrets(t *testing.T) {
+	store, o := openStore(t), newOutside(t, func(http.ResponseWriter, *http.Request, string, int) { panic(http.ErrAbortHandler) })
+	err := newGateway(t, store, nil).Handle(t.Context(), effect.Handling{Handler: "h", Event: place(t, store, "order")}, func(ctx context.Context) error {
+		_, _, err := ask(ctx, once(), http.MethodPost, o.URL+"/?access_token=hush", "")
+		return err
+	})
+	if !errors.Is(err, io.EOF) || strings.Contains(err.Error(), "hush") || !strings.Contains(err.Error(), o.URL) {
+		t.Error(err)
+	}
+}
+
+// A short secret may well be a part of bytes that have nothing to do with it.
+func TestBytesStayWhole(t *testing.T) {
+	const bytes = "\xff\xfe 123 \x00"
+	o := newOutside(t, func(w http.ResponseWriter, _ *http.Request, _ string, _ int) { fmt.Fprint(w, bytes) })
+	got := twice(t, o, nil, func(ctx context.Context) (string, error) {
+		_, text, err := ask(ctx, once(), http.MethodPost, o.URL, `{"cvc":"123"}`)
+		return text, err
+	})
+	if got != bytes {
+		t.Errorf("%q", got)
+	}
 }
 
 func TestWhatIsNotSecretIsKept(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 
 	"github.com/eb901187/annals"
@@ -34,11 +35,15 @@ func RequestRepair(ctx context.Context, store *annals.Store, handler string, opt
 		return RepairRun{}, err
 	}
 	// Without an id of its own each request is another one.
-	request := line{typ: RepairRequested, note: note{From: opts.From, To: opts.To, Reason: strings.TrimSpace(opts.Reason)}}
-	if err := b.write(ctx, store, func() ([]line, error) { return []line{request}, nil }); err != nil {
+	request, version := line{typ: RepairRequested, note: note{From: opts.From, To: opts.To, Reason: strings.TrimSpace(opts.Reason)}}, int64(0)
+	err = b.write(ctx, store, func() ([]line, error) {
+		version = b.version + 1
+		return []line{request}, nil
+	})
+	if err != nil {
 		return RepairRun{}, err
 	}
-	return *b.repairs[len(b.repairs)-1], nil
+	return *b.byRepair[version], nil
 }
 
 func checkRepair(ctx context.Context, store *annals.Store, handler string, opts *RepairOptions) error {
@@ -174,9 +179,12 @@ func decideOn(ctx context.Context, store *annals.Store, ids []string, typ, reaso
 	}
 	for _, handler := range handlers {
 		b, of := books[handler], versions[handler]
-		decide := func() ([]line, error) {
-			decision := line{hashed(typ, b.version), typ, note{Reason: reason, Of: of}}
-			return []line{decision}, b.checkAll(of, check)
+		decide := func() (lines []line, err error) {
+			const most = 10_000 // in an event
+			for part := range slices.Chunk(of, most) {
+				lines = append(lines, line{hashed(typ, b.version, len(lines)), typ, note{Reason: reason, Of: part}})
+			}
+			return lines, b.checkAll(of, check)
 		}
 		if err := b.write(ctx, store, decide); err != nil {
 			return err

@@ -99,11 +99,12 @@ func (l *Ledger) Found(repair string) []Finding {
 // at stops the work at step as a crash would.
 func (l *Ledger) at(step Step) error { return consumer.Blameless(l.g.opts.At(step)) }
 
-// put appends one line, unless r is over by then.
+// put appends one line, unless r is over by then, or another process has come as
+// far with it.
 func (l *Ledger) put(ctx context.Context, r *RepairRun, id, typ string, n note) error {
 	n.Repair = r.version
 	return l.book.write(ctx, l.g.store, func() ([]line, error) {
-		if r.Over() {
+		if r.Over() || n.Position > 0 && n.Position <= r.Position {
 			return nil, nil
 		}
 		return []line{{id, typ, n}}, nil
@@ -222,10 +223,14 @@ type RepairTurn struct {
 	event string
 	send  bool
 	found []Difference
+	made  map[string]bool
 }
 
 // Differs notes a difference that the Gateway can't see, such as an append.
 func (t *RepairTurn) Differs(d Difference) { t.found = append(t.found, d) }
+
+// Made notes that an append, named as in a Difference, stands as the code asks for it.
+func (t *RepairTurn) Made(call string) { t.made[call] = true }
 
 // Sends reports whether a call that was missing was approved as this very request
 // and is to be made.
@@ -248,7 +253,7 @@ func sameRequest(kept, now *Request) bool {
 // differs, for r unless that is nil. With send, calls that were missing and are
 // approved are made. What differed before and does no more is settled.
 func (l *Ledger) Turn(ctx context.Context, r *RepairRun, m *consumer.Message, send bool, f func(ctx context.Context, t *RepairTurn) error) error {
-	t := &RepairTurn{book: l.book, event: m.Cause(), send: send}
+	t := &RepairTurn{book: l.book, event: m.Cause(), send: send, made: map[string]bool{}}
 	whole := false
 	h := Handling{Handler: l.book.handler, Event: &m.Event, Mode: Repair, Differs: func(_ context.Context, d Difference) error {
 		t.found = append(t.found, d)
@@ -287,8 +292,11 @@ func (l *Ledger) record(ctx context.Context, r *RepairRun, t *RepairTurn, whole 
 			if err != nil {
 				return nil, err
 			}
-			latest := l.book.latest[callKey(d.Event, d.Call)]
-			if latest == nil || latest.State == Superseded || latest.form != found.note.Difference.form() {
+			fresh, err := l.fresh(ctx, found.note.Difference)
+			if err != nil {
+				return nil, err
+			}
+			if fresh {
 				lines = append(lines, found)
 			}
 		}
@@ -296,7 +304,7 @@ func (l *Ledger) record(ctx context.Context, r *RepairRun, t *RepairTurn, whole 
 			if seen[f.Call] || f.State != Open && f.State != Approved && f.State != Uncorrected {
 				continue
 			}
-			settled, err := l.settled(ctx, f, whole)
+			settled, err := l.settled(ctx, f, t.made[f.Call], whole)
 			if err != nil {
 				return nil, err
 			}
@@ -308,11 +316,29 @@ func (l *Ledger) record(ctx context.Context, r *RepairRun, t *RepairTurn, whole 
 	})
 }
 
+// fresh reports whether d is to be written down. Where a correction of the same call
+// is under way, that one is finished first.
+func (l *Ledger) fresh(ctx context.Context, d *Difference) (bool, error) {
+	latest := l.book.latest[callKey(d.Event, d.Call)]
+	if latest == nil || latest.State == Superseded {
+		return true, nil
+	}
+	if latest.form == d.form() {
+		return false, nil
+	}
+	if latest.State != Approved || latest.was() != d.was() {
+		return true, nil
+	}
+	begun, err := l.begun(ctx, latest)
+	return !begun, err
+}
+
 // settled is the type of the event that says why f does not differ any more; empty
-// where that is not known.
-func (l *Ledger) settled(ctx context.Context, f *Finding, whole bool) (string, error) {
+// where that is not known, or its correction is yet to be finished. made says that
+// the append which f is about stands.
+func (l *Ledger) settled(ctx context.Context, f *Finding, made, whole bool) (string, error) {
 	decided := f.State != Open && f.Missing()
-	if f.Append != "" && decided && whole {
+	if made && decided {
 		return DifferenceCorrected, nil
 	}
 	if f.Append == "" && decided {
@@ -330,8 +356,8 @@ func (l *Ledger) settled(ctx context.Context, f *Finding, whole bool) (string, e
 			}
 		}
 	}
-	if !whole {
-		return "", nil
+	if begun, err := l.begun(ctx, f); begun || err != nil || !whole {
+		return "", err
 	}
 	return DifferenceSuperseded, nil
 }

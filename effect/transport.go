@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math/big"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -34,7 +36,8 @@ const keyHeader = "Idempotency-Key"
 // that upgrade the connection are refused. An answer from the journal has the status,
 // headers and body of the answer then, without secrets; JSON comes without white
 // space and with the members of objects in the order of the alphabet, and what came
-// in gzip comes decoded.
+// in gzip comes decoded; where bytes are others than then, the headers with checksums
+// of them are left out.
 //
 // Answers with the status 408, 425, 429, 500 and 503 say that the call had no effect,
 // and so do errors before anything was sent: it is made again, with the same
@@ -263,7 +266,18 @@ func (s *sieve) kept(r *http.Response, body []byte, whole bool, limit int) *Resp
 			k.Headers.Set("Content-Encoding", "gzip")
 		}
 	}
+	if !k.Truncated && !bytes.Equal(k.content(), body) {
+		maps.DeleteFunc(k.Headers, func(name string, _ []string) bool { return isChecksum(name) })
+	}
 	return k
+}
+
+// isChecksum reports whether a header is about the very bytes of a body, which SDKs
+// check.
+func isChecksum(name string) bool {
+	name = strings.ToLower(name)
+	return slices.Contains([]string{"content-md5", "digest", "content-digest", "repr-digest", "x-amz-crc32", "x-goog-hash"}, name) ||
+		strings.HasPrefix(name, "x-amz-checksum-")
 }
 
 // httpResponse is the answer of e to r.
@@ -281,8 +295,14 @@ func (e *Entry) httpResponse(r *http.Request) (*http.Response, error) {
 		headers = http.Header{}
 	}
 	length := int64(len(content))
-	if r.Method != http.MethodHead && headers.Get("Content-Length") != "" {
+	switch said := headers.Get("Content-Length"); {
+	case said == "":
+	case r.Method != http.MethodHead:
 		headers.Set("Content-Length", strconv.FormatInt(length, 10))
+	default:
+		if n, err := strconv.ParseInt(said, 10, 64); err == nil {
+			length = n
+		}
 	}
 	if e.Response.Data != nil && headers.Get("Content-Type") == "" {
 		headers.Set("Content-Type", annals.JSONContentType)

@@ -144,6 +144,7 @@ func TestRedirect(t *testing.T) {
 	}
 }
 
+// A query is asked again where only that gives its handler an answer; nothing else is.
 func TestAnswerBeyondMaxBody(t *testing.T) {
 	const size = 3 << 20
 	o := newOutside(t, func(w http.ResponseWriter, r *http.Request, _ string, _ int) {
@@ -152,20 +153,50 @@ func TestAnswerBeyondMaxBody(t *testing.T) {
 	store := openStore(t)
 	g, e := newGateway(t, store, &effect.Options{MaxBody: 1000}), place(t, store, "order-7")
 	read := 0
-	call := func(ctx context.Context) error {
-		_, text, err := ask(ctx, once(), http.MethodGet, o.URL, "")
-		read = len(text)
-		return err
+	for _, test := range []struct {
+		method string
+		mode   effect.Mode
+		given  bool
+	}{
+		{http.MethodGet, effect.Live, true}, {http.MethodGet, effect.Live, true}, {http.MethodGet, effect.Replay, false},
+		{http.MethodPost, effect.Live, true}, {http.MethodPost, effect.Live, false},
+	} {
+		err := g.Handle(t.Context(), effect.Handling{Handler: "h", Event: e, Mode: test.mode}, func(ctx context.Context) error {
+			_, text, err := ask(effect.Named(ctx, strings.ToLower(test.method)), once(), test.method, o.URL, "")
+			read = len(text)
+			return err
+		})
+		if test.given && (err != nil || read != size) || !test.given && (err == nil || !strings.Contains(err.Error(), "MaxBody")) {
+			t.Errorf("%+v: %d bytes: %v", test, read, err)
+		}
 	}
-	h := effect.Handling{Handler: "h", Event: e}
-	if err := g.Handle(t.Context(), h, call); err != nil || read != size {
-		t.Fatalf("%d bytes: %v", read, err)
+	for _, entry := range journal(t, store, "h", e) {
+		if !entry.Response.Truncated || entry.Status != effect.Answered {
+			t.Errorf("%+v", entry)
+		}
 	}
-	if err := g.Handle(t.Context(), h, call); err == nil || !strings.Contains(err.Error(), "MaxBody") {
-		t.Fatalf("given again: %v", err)
+	if n := len(o.sent()); n != 3 {
+		t.Errorf("%d sent", n)
 	}
-	if entry := journal(t, store, "h", e)[0]; !entry.Response.Truncated || entry.Status != effect.Answered {
-		t.Errorf("%+v", entry)
+}
+
+func TestHeadIsGivenAgain(t *testing.T) {
+	o := newOutside(t, func(w http.ResponseWriter, _ *http.Request, _ string, _ int) {
+		w.Header().Set("Content-Length", "1234")
+	})
+	got := twice(t, o, nil, func(ctx context.Context) (string, error) {
+		r, err := http.NewRequestWithContext(ctx, http.MethodHead, o.URL, nil)
+		if err != nil {
+			return "", err
+		}
+		answer, err := once().RoundTrip(r)
+		if err != nil {
+			return "", err
+		}
+		return fmt.Sprintf("%d %s", answer.ContentLength, answer.Header.Get("Content-Length")), answer.Body.Close()
+	})
+	if got != "1234 1234" {
+		t.Error(got)
 	}
 }
 

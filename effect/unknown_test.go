@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/http"
 	"runtime"
 	"slices"
@@ -124,6 +125,9 @@ func TestAsk(t *testing.T) {
 		sent  int
 	}{
 		{"can't tell", func() (*effect.Response, error) { return nil, errors.New("no line") }, "no line", 1},
+		{"not JSON", func() (*effect.Response, error) {
+			return &effect.Response{Body: effect.Body{Data: math.NaN()}}, nil
+		}, "can't be written", 1},
 		{"no effect", func() (*effect.Response, error) { return nil, nil }, "", 2},
 	}
 	for _, test := range tests {

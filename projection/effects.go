@@ -18,6 +18,7 @@ type calling struct {
 	name   string // of the projection: all generations share a journal
 	number int
 	ledger *effect.Ledger
+	began  bool // it is recorded since when the live generation makes calls
 }
 
 // A caller is a Handler whose folds may make outside calls.
@@ -40,7 +41,7 @@ type moment struct {
 	since   int64 // the live one makes calls for the events behind this position
 	repair  *repairing
 	reached int64          // by the live generation
-	parked  map[int64]bool // there
+	parked  map[int64]bool // there; where this one is live, for the previous one
 }
 
 // moment looks which generation is live. One that is not waits here until the live
@@ -57,7 +58,13 @@ func (c *calling) moment(ctx context.Context, batch []consumer.Message) (*moment
 	x := &moment{calling: c, live: g.Live == c.number, since: of.Since, repair: of.Repair}
 	first, last := batch[0].Position, batch[len(batch)-1].Position
 	if x.live {
-		_, err = c.set.opts.Effects.Began(ctx, c.name, -1)
+		if !c.began {
+			err = c.set.began(ctx, c.name, of)
+			c.began = err == nil
+		}
+		if err == nil && g.Previous != 0 && (first <= x.since || batch[0].Retried) {
+			x.parked, err = c.set.control(c.name, g.Previous).ParkedWithin(ctx, first-1, last)
+		}
 	} else if x.reached, err = c.set.liveReaches(ctx, c.name, g.Live, last); err == nil {
 		x.parked, err = c.set.control(c.name, g.Live).ParkedWithin(ctx, first-1, last)
 	}
@@ -68,6 +75,16 @@ func (c *calling) moment(ctx context.Context, batch []consumer.Message) (*moment
 		return nil, consumer.Blameless(err)
 	}
 	return x, nil
+}
+
+// began records since when a projection makes calls, if nobody has: behind what of,
+// which is live, has folded without a Gateway.
+func (s *Set) began(ctx context.Context, name string, of *generation) error {
+	position, err := s.control(name, of.Number).Position(ctx)
+	if err == nil {
+		_, err = s.opts.Effects.Began(ctx, name, max(position, of.Since, of.End))
+	}
+	return err
 }
 
 // liveReaches is how far the live generation has come, after a wait for position
@@ -99,9 +116,10 @@ func (s *Set) liveReaches(ctx context.Context, name string, live int, position i
 // nothing.
 func (x *moment) handle(ctx context.Context, m *consumer.Message, f func(context.Context) error) (suppressed bool, err error) {
 	elsewhere := false // the live generation has m parked, so that its calls are yet to be made
-	h := effect.Handling{Handler: x.name, Event: &m.Event, Mode: effect.Replay}
+	// Strict, because nobody would notice what a view lacks.
+	h := effect.Handling{Handler: x.name, Event: &m.Event, Mode: effect.Replay, Strict: true}
 	switch {
-	case x.live && (m.Position > x.since || m.Retried):
+	case x.live && (m.Position > x.since || m.Retried || x.parked[m.Position]):
 		h.Mode = effect.Live
 	case !x.live:
 		h.Reached = func(context.Context) (int64, error) {

@@ -415,3 +415,67 @@ func TestTablesMakeEachCallOnceAndTakeBackWhatIsSuppressed(t *testing.T) {
 		}
 	})
 }
+
+// What the generation before has parked has made no calls: the one that goes live before it has
+// caught up makes them.
+func TestAForcedSwitchMakesTheCallsOfWhatIsParked(t *testing.T) {
+	store, views, o := newStore(t), newViews(t), newOutside(t)
+	opts := withCalls(t, store, nil)
+	broken := Documents("receipts", "1", annals.Query{Prefix: "account-"}, ByStream, func(doc *receipts, m *consumer.Message) error {
+		if m.Stream == "account-1" {
+			return consumer.Permanent(errors.New("broken"))
+		}
+		_, err := o.post(m.Context(), "/receipt", m.Cause())
+		return err
+	})
+	s, stop := open(t, store, views, opts, broken)
+	move(t, store, "account-1", 1)
+	last := move(t, store, "account-2", 1)
+	caughtUp(t, s, "receipts", 1, last)
+	eventually(t, "the checkpoint is written", func() bool {
+		at, err := s.control("receipts", 1).Position(t.Context())
+		return err == nil && at >= last
+	})
+	stop()
+	opts.Changed = true
+	s, err := Open(t.Context(), store, views, []*Projection{broken, receipted(o, "2", askAll)}, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := s.Rebuild(t.Context(), "receipts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Switch(t.Context(), "receipts", true); err != nil {
+		t.Fatal(err)
+	}
+	keepRunning(t, s)
+	caughtUp(t, s, "receipts", n, last)
+	if got := o.effects(); !slices.Equal(got, []string{"/receipt account-1@1", "/receipt account-2@1"}) {
+		t.Fatalf("%q", got)
+	}
+}
+
+// A view that was kept without a Gateway goes on where it was.
+func TestCallsForWhatWaitedWhileAViewGotItsGatewayAreMade(t *testing.T) {
+	store, views, o := newStore(t), newViews(t), newOutside(t)
+	p := receipted(o, "1", askAll)
+	silent := Documents("receipts", "1", annals.Query{Prefix: "account-"}, ByStream, func(doc *receipts, m *consumer.Message) error {
+		doc.Seen++
+		return nil
+	})
+	s, stop := open(t, store, views, quick(), silent)
+	last := move(t, store, "account-1", 1)
+	caughtUp(t, s, "receipts", 1, last)
+	eventually(t, "the checkpoint is written", func() bool {
+		at, err := s.control("receipts", 1).Position(t.Context())
+		return err == nil && at >= last
+	})
+	stop()
+	last = move(t, store, "account-2", 1)
+	s, _ = open(t, store, views, withCalls(t, store, nil), p)
+	caughtUp(t, s, "receipts", 1, last)
+	if got := o.effects(); !slices.Equal(got, []string{"/receipt account-2@1"}) {
+		t.Fatalf("%q", got)
+	}
+}

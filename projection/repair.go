@@ -35,8 +35,11 @@ func (s *Set) Repair(ctx context.Context, name string, opts effect.RepairOptions
 		}
 		return s.Rebuild(ctx, name)
 	}
-	// For a view from before its calls were journaled.
-	if _, err := s.opts.Effects.Began(ctx, name, -1); err != nil {
+	live := g.find(g.Live)
+	if live == nil {
+		return 0, changedMeanwhile(name)
+	}
+	if err := s.began(ctx, name, live); err != nil {
 		return 0, err
 	}
 	asked, err := effect.RequestRepair(ctx, s.store, name, opts)

@@ -178,3 +178,43 @@ func approveAll(t testing.TB, store *annals.Store) {
 		t.Fatal(err)
 	}
 }
+
+// A view built by code that asks otherwise would lack events unnoticed: they are parked. Once
+// somebody has decided that the calls of then stand, they are answered as then.
+func TestARebuildParksWhatAsksOtherwiseUnlessThatWasRejected(t *testing.T) {
+	x := newMended(t, nil)
+	n, err := x.s.Rebuild(t.Context(), "receipts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	caughtUp(t, x.s, "receipts", n, x.last)
+	if _, err := x.s.Switch(t.Context(), "receipts", false); !errors.Is(err, annals.ErrConflict) {
+		t.Fatalf("switched to a view that lacks events: %v", err)
+	}
+	repaired, err := x.s.Repair(t.Context(), "receipts", effect.RepairOptions{From: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	caughtUp(t, x.s, "receipts", repaired, x.last)
+	as := documentsOf(t, x.views, "receipts", repaired)
+	var ids []string
+	for _, f := range findingsOf(t, x.store) {
+		ids = append(ids, f.ID)
+	}
+	if err := effect.Reject(t.Context(), x.store, "so be it", ids...); err != nil || len(ids) != 6 {
+		t.Fatal(ids, err)
+	}
+	if err := x.s.Delete(t.Context(), "receipts", repaired); err != nil {
+		t.Fatal(err)
+	}
+	if n, err = x.s.Rebuild(t.Context(), "receipts"); err != nil {
+		t.Fatal(err)
+	}
+	caughtUp(t, x.s, "receipts", n, x.last)
+	if got := documentsOf(t, x.views, "receipts", n); !maps.Equal(got, as) {
+		t.Fatalf("rebuilt %v\nrepaired %v", got, as)
+	}
+	if _, err := x.s.Switch(t.Context(), "receipts", false); err != nil {
+		t.Fatal(err)
+	}
+}

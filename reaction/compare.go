@@ -34,7 +34,9 @@ func (t *Turn) compare(ctx context.Context, stream string, expected int64, event
 		if err != nil {
 			return commit, false, err
 		}
-		if !sameEvents(was, now) {
+		if sameEvents(was, now) {
+			t.repair.Made(d.Call)
+		} else {
 			d.Was = &effect.Entry{Handler: d.Handler, Event: d.Event, Call: d.Call, Status: effect.Answered, Request: *was, Time: t.Time}
 			t.repair.Differs(d)
 		}

@@ -22,11 +22,19 @@ func (r *Reaction) act(ctx context.Context, t *Turn) error {
 	})
 }
 
-// began records at its first start since when the reaction makes calls; at is -1
-// for the end of the log.
+// began records at its first start since when the reaction makes calls: behind at,
+// or the end of the log if that is -1. One that has run without a Gateway goes on
+// behind its checkpoint.
 func (r *Reaction) began(ctx context.Context, at int64) error {
 	return r.patiently(ctx, func() error {
-		_, err := r.effects.Began(ctx, r.name, at)
+		position, err := consumer.NewControl(r.store, r.views, r.name, &r.opts).Position(ctx)
+		if err != nil {
+			return err
+		}
+		if position > 0 {
+			at = position
+		}
+		_, err = r.effects.Began(ctx, r.name, at)
 		return err
 	})
 }
@@ -43,7 +51,7 @@ func (r *Reaction) Repair(ctx context.Context, opts effect.RepairOptions) ([]eff
 	if err := r.repairable(); err != nil {
 		return nil, err
 	}
-	if _, err := r.effects.Began(ctx, r.name, -1); err != nil {
+	if err := r.began(ctx, -1); err != nil {
 		return nil, err
 	}
 	asked, err := effect.RequestRepair(ctx, r.store, r.name, opts)
@@ -55,7 +63,7 @@ func (r *Reaction) Repair(ctx context.Context, opts effect.RepairOptions) ([]eff
 		return nil, err
 	}
 	run := ledger.Repair(asked.ID)
-	if err := ledger.Run(ctx, run, r.past()); err != nil {
+	if err := ledger.Run(ctx, run, r.repairs()); err != nil {
 		return nil, err
 	}
 	if run.State == effect.Broken {
@@ -75,7 +83,7 @@ func (r *Reaction) Correct(ctx context.Context) ([]effect.Finding, error) {
 	if err := ledger.Refresh(ctx); err != nil {
 		return nil, err
 	}
-	return ledger.CorrectAll(ctx, r.past())
+	return ledger.CorrectAll(ctx, r.repairs())
 }
 
 func (r *Reaction) repairable() error {
@@ -85,8 +93,18 @@ func (r *Reaction) repairable() error {
 	return nil
 }
 
-// past is the reaction as its repairs need it.
-func (r *Reaction) past() *effect.Past {
+// past reports whether e is from before the reaction made outside calls: a saga that
+// it started would make them, for its own events come after.
+func (r *Reaction) past(ctx context.Context, e *annals.Event) (bool, error) {
+	if r.effects == nil {
+		return false, nil
+	}
+	began, err := r.effects.Began(ctx, r.name, -1)
+	return e.Position <= began, consumer.Blameless(err)
+}
+
+// repairs is the reaction as its repairs need it.
+func (r *Reaction) repairs() *effect.Past {
 	control := consumer.NewControl(r.store, r.views, r.name, &r.opts)
 	return &effect.Past{
 		Reached: control.Position,
@@ -114,7 +132,7 @@ func (r *Reaction) actAgain(ctx context.Context, m *consumer.Message, repair *ef
 
 // watchRepairs carries out repairs and corrections until ctx ends.
 func (r *Reaction) watchRepairs(ctx context.Context) {
-	ledger, past := r.effects.Ledger(r.name), r.past()
+	ledger, past := r.effects.Ledger(r.name), r.repairs()
 	effect.Watch(ctx, r.store, &r.opts, func(ctx context.Context) (again bool, err error) {
 		status, err := r.runner.Status(ctx)
 		if err != nil {

@@ -310,3 +310,56 @@ func TestSagasMakeOutsideCallsOnce(t *testing.T) {
 		return err == nil && all[0].State == effect.Broken && strings.Contains(all[0].Error, "runs sagas")
 	})
 }
+
+// An append that was approved, and that today's code does not make any more, was not made.
+func TestAnAppendThatTheCodeNoLongerMakesIsNotCalledCorrected(t *testing.T) {
+	w, b := newWorld(t), newBank(t)
+	nothing := func(string, int) []annals.Event { return nil }
+	before := w.newBiller(b, nothing)
+	stop := w.start(before)
+	w.order(1, 10)
+	w.settle(before)
+	_ = stop()
+	some := w.newBiller(b, func(_ string, total int) []annals.Event { return []annals.Event{invoice(total)} })
+	if found, err := some.Repair(t.Context(), effect.RepairOptions{From: 1}); err != nil || len(found) != 1 {
+		t.Fatal(found, err)
+	}
+	w.approveAll()
+	done, err := w.newBiller(b, nothing).Correct(t.Context())
+	if err != nil || len(done) != 1 || done[0].State == effect.Corrected {
+		t.Fatalf("%+v, %v, %d appended", done, err, len(w.stream("invoices")))
+	}
+}
+
+// A saga's own events come after those that start it: they must not make calls for
+// what happened before there was a saga.
+func TestANewSagaMakesNoCallForWhatHappenedBefore(t *testing.T) {
+	w, b := newWorld(t), newBank(t)
+	w.order(1, 1)
+	gateway, err := effect.New(w.store, &effect.Options{Clock: w.clock.Now, Logger: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts := w.options()
+	opts.Effects = gateway
+	saga := reaction.Saga[struct{}]{
+		Name: "shop", ID: func(e *annals.Event) string { return e.Stream }, Starts: []string{"ordered"},
+		Steps: []reaction.Step[struct{}]{{Name: "pay", Do: reaction.Action[struct{}]{
+			Issue: func(ctx context.Context, c *reaction.Command[struct{}]) error { return b.post(ctx, "/charge", c.ID) },
+		}}},
+	}
+	p, err := reaction.NewProcess(w.store, w.views, saga, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.start(p)
+	w.until("the reaction has begun", func() bool {
+		_, err := effect.Repairs(t.Context(), w.store, p.Name())
+		return err == nil
+	})
+	w.order(2, 1)
+	w.settle(p)
+	if got := b.books(); !slices.Equal(got, []string{`charge "order-2"`}) {
+		t.Fatalf("the bank holds %q", got)
+	}
+}

@@ -372,3 +372,36 @@ func (w *world) until(what string, done func() bool) {
 		w.clock.pass(time.Second)
 	}
 }
+
+// A reaction that was there before it had a Gateway goes on where it was.
+func TestCallsForWhatWaitedWhileAReactionGotItsGatewayAreMade(t *testing.T) {
+	w, b := newWorld(t), newBank(t)
+	query := annals.Query{Types: []string{"ordered"}}
+	before, err := reaction.New(w.store, w.views, "cashier", query, func(context.Context, *reaction.Turn) error { return nil }, w.options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := w.start(before)
+	w.order(1, 1)
+	w.settle(before)
+	_ = stop()
+	w.order(2, 1)
+	gateway, err := effect.New(w.store, &effect.Options{Clock: w.clock.Now, Logger: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts := w.options()
+	opts.Effects = gateway
+	r, err := reaction.New(w.store, w.views, "cashier", query, func(ctx context.Context, turn *reaction.Turn) error {
+		return b.post(ctx, "/charge", turn.Stream)
+	}, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.start(r)
+	w.order(3, 1)
+	w.settle(r)
+	if got := b.books(); !slices.Equal(got, []string{`charge "order-2"`, `charge "order-3"`}) {
+		t.Fatalf("the bank holds %q", got)
+	}
+}

@@ -200,6 +200,11 @@ func (p *Process) handle(ctx context.Context, t *Turn) error {
 	if err != nil || h.seen[t.Cause()] || r.starts != (h.version == 0) {
 		return err
 	}
+	if r.starts {
+		if past, err := p.reaction.past(ctx, &t.Event); past || err != nil {
+			return err
+		}
+	}
 	m := p.plan.move(h, p.reaction.opts.Clock())
 	switch {
 	case r.starts:

@@ -28,7 +28,9 @@ type Options struct {
 	// is given, under the reaction's name, so that they are made once; and Run then
 	// carries out repairs and sends the corrections that were approved. When the
 	// reaction starts for the first time, the calls for events that the log holds by
-	// then are suppressed, unless effect.Gateway.Began said otherwise before.
+	// then are suppressed, unless effect.Gateway.Began said otherwise before; one
+	// that has run without Effects makes them for what is behind its checkpoint. No
+	// saga is started by an event whose calls would be suppressed.
 	Effects *effect.Gateway
 	// Consumer changes how the log is read. A batch is 100 events by default: so
 	// many may come again after a crash.

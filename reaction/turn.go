@@ -60,10 +60,14 @@ func (t *Turn) Append(ctx context.Context, stream string, expected int64, events
 			commit, err = t.stood(ctx, stream, duplicate.Version)
 		}
 	}
-	if err == nil {
-		t.calls[stream]++
+	if err != nil {
+		return commit, err
 	}
-	return commit, err
+	if t.repair != nil {
+		t.repair.Made(t.appendCall(stream))
+	}
+	t.calls[stream]++
+	return commit, nil
 }
 
 // stamp copies events and completes them.
