@@ -21,7 +21,8 @@
 //	Live          answered from there, if it is the    sent, with an Idempotency-Key
 //	              same request; else refused
 //	Replay        answered from there, if it is the    suppressed: ErrSuppressed
-//	              same request; else suppressed
+//	              same request; else suppressed,
+//	              or refused if Handling.Strict
 //	Repair        answered from there; another         suppressed, and a Difference
 //	              request is a Difference
 //
@@ -41,8 +42,9 @@
 //
 // The journal keeps Options.MaxBody bytes of a request and of an answer. Of a longer
 // request it keeps the hash; a longer answer is given to the handler as it comes, but
-// can't be given again: in Live a GET is then sent again, and all else refused. What Redaction names never reaches the store. Deadlines are
-// compared between processes, whose clocks must agree to well within Options.Timeout.
-// Each call costs two appends, and each handling that makes calls reads one stream.
-// Journals are there to stay, like every stream.
+// can't be given again: in Live a GET is then sent again, and all else refused. What
+// Redaction names never reaches the store. Deadlines are compared between processes,
+// whose clocks must agree to well within Options.Timeout. Each call costs two appends,
+// and each handling that makes calls reads one stream. Journals are there to stay, like
+// every stream.
 package effect

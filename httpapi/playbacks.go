@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"iter"
 	"net/http"
@@ -196,7 +195,11 @@ func (s *server) playbackEvents(w http.ResponseWriter, r *request) error {
 		write = func(events iter.Seq2[annals.Event, error]) error { return out.follow(ctx, events) }
 	}
 	events := playback.Subscribe(ctx, s.store, p.ID, after, s.playbackOptions())
-	if err := errors.Join(write(events), ctx.Err()); err != nil {
+	err = write(events)
+	if ctx.Err() != nil {
+		panic(http.ErrAbortHandler) // the client has gone, or the server ends: cut off
+	}
+	if err != nil {
 		return err
 	}
 	out.begin()

@@ -2,12 +2,16 @@ package httpapi
 
 import (
 	"bufio"
+	"bytes"
+	"context"
 	"encoding/json"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -153,6 +157,60 @@ func TestManyPlaybacks(t *testing.T) {
 	s.ask(t, 201, "POST", "/v1/playbacks", slow)
 	if text := s.ask(t, 503, "POST", "/v1/playbacks", slow); !strings.Contains(text, "16 playbacks run here already") {
 		t.Fatal(text)
+	}
+}
+
+func TestManyPlaybacksAtOnce(t *testing.T) {
+	s := playing(t)
+	var started atomic.Int64
+	var all sync.WaitGroup
+	for range 3 * playback.MaxRunning {
+		all.Go(func() {
+			answer, err := http.Post(s.URL+"/v1/playbacks", "application/json", strings.NewReader(`{"rate":0.001,"target":{"kind":"stream","name":"again"}}`))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if answer.StatusCode == http.StatusCreated {
+				started.Add(1)
+			}
+			if err := answer.Body.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if n := started.Load(); n != playback.MaxRunning {
+		t.Fatalf("%d playbacks run, want %d", n, playback.MaxRunning)
+	}
+}
+
+// A subscriber that goes away is no failure of the server.
+func TestSubscribersGo(t *testing.T) {
+	var logged bytes.Buffer
+	s := start(t, Options{Logger: slog.New(slog.NewTextHandler(&logged, nil))})
+	fillStreams(t, s)
+	run, err := playback.Start(t.Context(), s.store, playback.Selection{}, nil, &playback.Options{ID: "slow", Rate: playback.MinRate})
+	if err != nil || run.Playback().ID != "slow" {
+		t.Fatal(err)
+	}
+	ctx, leave := context.WithCancel(t.Context())
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+"/v1/playbacks/slow/events", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if _, err := bufio.NewReader(answer.Body).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	leave()
+	s.Close() // waits for the request
+	if logged.Len() > 0 {
+		t.Error(logged.String())
 	}
 }
 

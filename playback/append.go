@@ -145,10 +145,20 @@ func (t *appender) Write(ctx context.Context, events []annals.Event) error {
 			delete(t.heads, t.stream(&events[i]))
 		}
 		t.search = true
-		if !errors.Is(err, annals.ErrConflict) || try == maxAppendTry {
+		if try == maxAppendTry || !errors.Is(err, annals.ErrConflict) && !t.overtaken(ctx, &appends[len(done)], err) {
 			return t.explain(err)
 		}
 	}
+}
+
+// overtaken reports whether an append was refused because another run, which may not know
+// yet that it has lost the playback, has appended the same in other commits.
+func (t *appender) overtaken(ctx context.Context, a *annals.Append, err error) bool {
+	if !errors.Is(err, annals.ErrIDReused) {
+		return false
+	}
+	at, err := t.head(ctx, a.Stream)
+	return err == nil && at.rank >= t.rank(&a.Events[0])
 }
 
 // Flush implements Target.

@@ -33,16 +33,17 @@ type copier struct {
 // write returns once all events are durable. An error names the first event that is
 // not; those before it are.
 func (c *copier) write(ctx context.Context, events []annals.Event) error {
-	left := groups(events)
-	for {
-		commits, err := c.to.AppendAll(ctx, left)
+	left, most := groups(events), len(events)
+	for len(left) > 0 {
+		commits, err := c.to.AppendAll(ctx, left[:min(most, len(left))])
 		for i := range commits {
 			if c.done != nil {
 				c.done(left[i].Events)
 			}
 		}
 		if left = left[len(commits):]; err == nil {
-			return nil
+			most *= 2
+			continue
 		}
 		var conflict *annals.ConflictError
 		switch failed := left[0]; {
@@ -50,11 +51,13 @@ func (c *copier) write(ctx context.Context, events []annals.Event) error {
 			// Some were copied before, in other commits.
 			left = append(singles(failed.Events), left[1:]...)
 		case c.gaps && errors.As(err, &conflict) && conflict.Actual < conflict.Expected:
-			left = left[1:]
+			// More gaps may follow, and what is appended in vain costs time too.
+			left, most = left[1:], max(1, 2*len(commits))
 		default:
 			return copyErr(&failed.Events[0], err)
 		}
 	}
+	return nil
 }
 
 // groups makes one append of neighbors of one stream.

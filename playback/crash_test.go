@@ -165,3 +165,60 @@ func TestPartsThatAreDoneInPart(t *testing.T) {
 		t.Fatalf("%d events, want %d", len(got), len(want))
 	}
 }
+
+// A preceded driver lets somebody act right before its first batch.
+type preceded struct {
+	annals.Driver
+	by func()
+}
+
+// AppendBatch implements annals.BatchAppender.
+func (p *preceded) AppendBatch(ctx context.Context, batch []annals.Append) ([]annals.Commit, error) {
+	if by := p.by; by != nil {
+		p.by = nil
+		by()
+	}
+	return p.Driver.(annals.BatchAppender).AppendBatch(ctx, batch)
+}
+
+// A run that has lost the playback and does not know it yet writes the same events, in
+// other commits.
+func TestTakeoverBetweenAppends(t *testing.T) {
+	source := memory(t)
+	for range 20 {
+		if _, err := source.Append(t.Context(), "s", annals.Any, annals.Event{Type: "t", Time: storetest.Epoch}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d, err := embedded.OpenDriver("store", &embedded.Options{FS: vfs.NewMem(), Logger: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	driver := &preceded{Driver: d}
+	to := annals.New(driver, nil)
+	defer func() {
+		if err := to.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	driver.by = func() {
+		for _, e := range storetest.Collect(t, source.Stream(t.Context(), "s", nil))[:3] {
+			e, err := playback.Mark(e, "pb")
+			if err == nil {
+				_, err = to.Append(t.Context(), "s", e.Version-1, e)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	r, err := playback.Start(t.Context(), source, playback.Selection{}, playback.ToStore(to, "there"), newClock().options("a"))
+	run(t, r, err)
+	var got []int64
+	for _, e := range storetest.Collect(t, to.Stream(t.Context(), "s", nil)) {
+		got = append(got, e.Version)
+	}
+	if len(got) != 20 || !slices.IsSorted(got) {
+		t.Error(got)
+	}
+}

@@ -65,11 +65,6 @@ const (
 	ForkStepFinished   ForkStep = "finished"   // the end was recorded
 )
 
-// ForkSteps lists every ForkStep.
-func ForkSteps() []ForkStep {
-	return []ForkStep{ForkStepStarted, ForkStepCopied, ForkStepProgressed, ForkStepFinished}
-}
-
 const defaultForkEvery = 32_768
 
 // Fork copies the log of from, or a part of it, to the empty store to, and returns
@@ -234,7 +229,8 @@ func (f *fork) copy(ctx context.Context) error {
 		if err := f.opts.At(ForkStepCopied); err != nil {
 			return err
 		}
-		if n := f.Events + f.Placeholders; n-recorded >= f.opts.Every {
+		// Placeholders at the end of a batch would be counted again behind this position.
+		if n := f.Events + f.Placeholders; n-recorded >= f.opts.Every && batch[len(batch)-1].Position > 0 {
 			recorded = n
 			if err := f.record(ctx, ForkProgressed, f.Copied); err != nil {
 				return err

@@ -3,6 +3,7 @@ package playback
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/effect"
+	"github.com/eb901187/annals/embedded"
 )
 
 const testMask = `(if .data | type == "object" then .data.email = "x" else . end)
@@ -253,6 +255,84 @@ func TestForkCrashes(t *testing.T) {
 				break
 			}
 		}
+	}
+}
+
+// Placeholders that a batch ends with are not counted again behind a crash.
+func TestForkCountsPlaceholdersOnce(t *testing.T) {
+	from := forkStore(t, nil)
+	for i := range 30 {
+		e := annals.Event{Type: []string{"other", "wanted"}[i%5/4], Time: forkEpoch}
+		if _, err := from.Append(t.Context(), fmt.Sprint("s", i/15), annals.Any, e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for batch := 1; batch < 8; batch++ {
+		opts := ForkOptions{Types: []string{"wanted"}, Every: 1, batch: batch}
+		for step := 0; ; step++ {
+			to := forkStore(t, nil)
+			crashed := opts
+			at, came := crashing(step)
+			crashed.At = at
+			_, err := Fork(t.Context(), from, to, &crashed)
+			if !came() {
+				break
+			}
+			wantForkError(t, err, errForkCrash)
+			if m := mustFork(t, from, to, &opts); m.Events != 6 || m.Placeholders != 24 || m.CopiedStreams != 2 {
+				t.Errorf("batches of %d, crash at %d: %+v", batch, step, m.Copied)
+			}
+		}
+	}
+}
+
+// An attempts is a driver that counts what it is asked to append.
+type attempts struct {
+	annals.Driver
+	n int
+}
+
+// AppendBatch implements annals.BatchAppender.
+func (a *attempts) AppendBatch(ctx context.Context, batch []annals.Append) ([]annals.Commit, error) {
+	a.n += len(batch)
+	return a.Driver.(annals.BatchAppender).AppendBatch(ctx, batch)
+}
+
+// Streams that end at a late event have others behind it; what is tried in vain for them
+// stays in proportion.
+func TestForkOfManyStreamsThatEndEarly(t *testing.T) {
+	const streams = 1000
+	from := forkStore(t, nil)
+	var appends []annals.Append
+	for version, late := range []time.Duration{0, time.Hour, 0} {
+		for i := range streams {
+			e := annals.Event{Type: "changed", Time: forkEpoch.Add(late)}
+			if version == 1 && i%3 == 0 {
+				e.Time = forkEpoch
+			}
+			appends = append(appends, annals.Append{Stream: fmt.Sprint("s", i), Expected: int64(version), Events: []annals.Event{e}})
+		}
+	}
+	if _, err := from.AppendAll(t.Context(), appends); err != nil {
+		t.Fatal(err)
+	}
+	d, err := embedded.OpenDriver("store", &embedded.Options{FS: vfs.NewMem(), Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	counted := &attempts{Driver: d}
+	to := annals.New(counted, nil)
+	defer func() {
+		if err := to.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	m := mustFork(t, from, to, &ForkOptions{UntilTime: forkEpoch})
+	if want := int64(streams + 2*((streams+2)/3)); m.Events != want {
+		t.Errorf("%d events, want %d", m.Events, want)
+	}
+	if counted.n > 4*len(appends) {
+		t.Errorf("%d appends were tried for %d events", counted.n, len(appends))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,10 +25,7 @@ func TestRefusals(t *testing.T) {
 	if err := os.WriteFile(taken, []byte("mine"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	tooMany := make([]string, 1001)
-	for i := range tooMany {
-		tooMany[i] = fmt.Sprint("s", i)
-	}
+	tooMany := slices.Repeat([]string{"s"}, 1001)
 	for name, c := range map[string]struct {
 		s      playback.Selection
 		target playback.Target

@@ -1,6 +1,7 @@
 package playback
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,24 +34,13 @@ type Run struct {
 // where the id is taken. Nothing was recorded then.
 func Start(ctx context.Context, store *annals.Store, selection Selection, target Target, opts *Options) (*Run, error) {
 	r := newRun(store, target, opts)
-	id := r.opts.ID
-	if id == "" {
-		id = newID()
-	}
-	if err := errors.Join(checkID(id), checkRate(r.opts.Rate)); err != nil {
-		return nil, err
-	}
-	end, err := selection.bounds(ctx, store)
+	id := cmp.Or(r.opts.ID, newID())
+	end, err := checkStart(ctx, store, selection, id, r.opts.Rate)
 	if err != nil {
 		return nil, err
 	}
 	if err := r.target.Check(ctx, store); err != nil {
 		return nil, err
-	}
-	if found, err := selection.any(ctx, store, end); err != nil {
-		return nil, err
-	} else if !found {
-		return nil, nothing(end)
 	}
 	b := beginning{Selection: selection, End: end, Target: r.target.Destination(), Rate: r.opts.Rate, Runner: r.opts.Runner}
 	r.p = Playback{
@@ -59,15 +49,51 @@ func Start(ctx context.Context, store *annals.Store, selection Selection, target
 	}
 	now := r.opts.Clock()
 	if err := r.p.record(ctx, store, now, Started, b); errors.Is(err, ErrNotOwner) {
-		return nil, &annals.Error{
-			Code: annals.CodeConflict, Message: "there is a playback " + id + " already",
-			Hint: "annals playback resume " + id + " goes on with it; another one needs another id",
-		}
+		return nil, taken(id)
 	} else if err != nil {
 		return nil, err
 	}
 	r.p.Started = r.p.Updated
 	return r, r.begin(now)
+}
+
+// CheckStart reports what would keep Start from beginning, whatever the target is.
+func CheckStart(ctx context.Context, store *annals.Store, selection Selection, opts *Options) error {
+	o := opts.complete()
+	id := cmp.Or(o.ID, newID())
+	if _, err := checkStart(ctx, store, selection, id, o.Rate); err != nil {
+		return err
+	}
+	_, err := Show(ctx, store, id, o)
+	switch {
+	case err == nil:
+		return taken(id)
+	case annals.CodeOf(err) == annals.CodeNotFound:
+		return nil
+	}
+	return err
+}
+
+// checkStart returns the position up to which there is something to send.
+func checkStart(ctx context.Context, store *annals.Store, selection Selection, id string, rate float64) (end int64, err error) {
+	if err := errors.Join(checkID(id), checkRate(rate)); err != nil {
+		return 0, err
+	}
+	if end, err = selection.bounds(ctx, store); err != nil {
+		return 0, err
+	}
+	found, err := selection.any(ctx, store, end)
+	if err == nil && !found {
+		err = nothing(end)
+	}
+	return end, err
+}
+
+func taken(id string) error {
+	return &annals.Error{
+		Code: annals.CodeConflict, Message: "there is a playback " + id + " already",
+		Hint: "annals playback resume " + id + " goes on with it; another one needs another id",
+	}
 }
 
 // any reports whether an event is selected.

@@ -22,6 +22,7 @@ type Runner struct {
 
 	mu      sync.Mutex
 	closed  bool
+	begun   int             // what is being started or resumed
 	running map[string]*job // by id
 	workers sync.WaitGroup
 }
@@ -86,6 +87,9 @@ func (r *Runner) begin(begin func(*Options) (*Run, error)) (Playback, error) {
 	}
 	opts := r.opts
 	run, err := begin(&opts)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.begun--
 	if err != nil {
 		r.workers.Done()
 		return Playback{}, err
@@ -93,8 +97,6 @@ func (r *Runner) begin(begin func(*Options) (*Run, error)) (Playback, error) {
 	p := run.Playback()
 	ctx, cancel := context.WithCancel(context.Background())
 	mine := &job{cancel}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	if before := r.running[p.ID]; before != nil {
 		before.cancel() // it was resumed, and so has lost it
 	}
@@ -124,12 +126,13 @@ func (r *Runner) enter() error {
 	switch {
 	case r.closed:
 		return annals.ErrClosed
-	case len(r.running) >= MaxRunning:
+	case len(r.running)+r.begun >= MaxRunning:
 		return &annals.Error{
-			Code: annals.CodeUnavailable, Message: fmt.Sprintf("%d playbacks run here already", len(r.running)),
+			Code: annals.CodeUnavailable, Message: fmt.Sprintf("%d playbacks run here already", len(r.running)+r.begun),
 			Hint: "wait until one has finished, or stop one",
 		}
 	}
+	r.begun++
 	r.workers.Add(1)
 	return nil
 }

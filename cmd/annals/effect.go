@@ -255,6 +255,10 @@ func (a *app) showResolved(ctx context.Context, store *annals.Store, args []stri
 	if a.asJSON {
 		return nil
 	}
-	_, err = fmt.Fprintf(a.out, "retry the event if it is parked: annals parked retry %s\n", args[0])
+	next := "retry the event if it is parked: annals parked retry " + args[0]
+	if strings.HasPrefix(args[2], "correction/") {
+		next = "approve its difference again: annals effect diff " + args[0]
+	}
+	_, err = fmt.Fprintln(a.out, next)
 	return err
 }

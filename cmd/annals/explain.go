@@ -34,6 +34,18 @@ func usage(message, hint string) error {
 	return &annals.Error{Code: annals.CodeUsage, Message: message, Hint: hint}
 }
 
+// noneEmpty refuses flags with an empty value, as that of a variable which is not set:
+// what they are to choose would be everything, and what they are to hide, nothing.
+func noneEmpty(c *cobra.Command, names ...string) error {
+	for _, name := range names {
+		f := c.Flags().Lookup(name)
+		if value := f.Value.String(); f.Changed && (value == "" || value == "[]") {
+			return usage("--"+name+" is empty", "give it a value, or leave it out")
+		}
+	}
+	return nil
+}
+
 // explain prints an error: a problem with --json.
 func (a *app) explain(err error) {
 	p := problem(err)

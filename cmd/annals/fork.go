@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"strconv"
 	"time"
 
@@ -31,11 +30,14 @@ func (a *app) fork() *cobra.Command {
 		Example: "  annals fork --to ./test-data --mask mask.jq\n" +
 			"  annals fork --to ./july --until 2020-07-31T23:59:59Z --streams 'order-*,customer-*'",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := noneEmpty(cmd, "until", "streams", "types", "mask"); err != nil {
+				return err
+			}
 			target, err := a.target(f.to)
 			if err != nil {
 				return err
 			}
-			if err := f.read(); err != nil {
+			if err := a.readForking(cmd.Context(), &f); err != nil {
 				return err
 			}
 			f.opts.Source = a.canonical()
@@ -51,8 +53,8 @@ func (a *app) fork() *cobra.Command {
 	return c
 }
 
-// read reads what does not come from a store.
-func (f *forking) read() (err error) {
+// readForking reads what does not come from a store.
+func (a *app) readForking(ctx context.Context, f *forking) error {
 	if f.until != "" {
 		if err := f.readUntil(); err != nil {
 			return err
@@ -61,12 +63,9 @@ func (f *forking) read() (err error) {
 	if f.mask == "" {
 		return nil
 	}
-	if err := checkInput(f.mask); err != nil {
-		return err
-	}
-	text, err := os.ReadFile(f.mask)
+	text, err := a.file(ctx, f.mask)
 	if err != nil {
-		return inputErr(f.mask, err)
+		return err
 	}
 	f.opts.Mask, err = playback.ParseMask(f.mask, text)
 	return err

@@ -72,6 +72,9 @@ func TestForkCommand(t *testing.T) {
 	if m.Events != 8 || m.Placeholders != 3 || m.CopiedStreams != 2 || m.End != 90 || m.ID == "" || m.Finished.IsZero() {
 		t.Fatalf("%s", got.out)
 	}
+	if got := typed(t.Context(), ".data = null", "fork", "--to", "piped", "--mask", "-", "--store", p.store); got.exit != 0 || !strings.Contains(got.out, "90 events") {
+		t.Fatalf("a mask from the standard input: %+v", got)
+	}
 	p.want(t, "fork --to at --until 25", 0, "25 events of 10 streams")
 	(&place{store: "at"}).want(t, "fork --to from-a-fork", 0, "25 events")
 }
@@ -127,6 +130,8 @@ func TestForkMisuses(t *testing.T) {
 		"fork --to annals-data/log/in/it":    {5, "inside the store"},
 		"fork --to HTTP://127.0.0.1:80 --store http://127.0.0.1/": {5, "is the source"},
 		"fork --to " + tables + "&bucket=other --store " + tables: {5, "is the source"},
+		"fork --to made --mask=":                                  {2, "--mask is empty"},
+		"fork --to made --streams=":                               {2, "--streams is empty"},
 		"fork --to made --until 0":                                {5, "until must be a position from 1"},
 		"fork --to made --until 24h":                              {5, "RFC 3339"},
 		"fork --to made --until 11":                               {5, "past the end of the source's log, which is at 10"},

@@ -24,6 +24,9 @@ func (a *app) playback() *cobra.Command {
 	return c
 }
 
+// playbackFlags say which events, and where to.
+var playbackFlags = []string{"streams", "types", "sources", "correlation", "since", "until", "to-file", "to-store", "to-stream", "projection"}
+
 func (a *app) playbackStart() *cobra.Command {
 	s := starting{app: a}
 	c := &cobra.Command{
@@ -36,7 +39,12 @@ func (a *app) playbackStart() *cobra.Command {
 		Example: "  annals playback start --streams 'order-*' --since 2020-05-01T00:00:00Z --to-file orders.ndjson\n" +
 			"  annals playback start --types order-placed --to-stream again --rate 100\n" +
 			"  annals playback start --streams order-7,order-8 --to-store ./copy --dry-run",
-		RunE: func(cmd *cobra.Command, _ []string) error { return s.run(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := noneEmpty(cmd, playbackFlags...); err != nil {
+				return err
+			}
+			return s.run(cmd.Context())
+		},
 	}
 	f := c.Flags()
 	f.StringSliceVar(&s.selection.Streams, "streams", nil, "only these streams, separated by commas; a trailing * stands for any rest of a name")
@@ -112,6 +120,9 @@ func (s *starting) run(ctx context.Context) error {
 	}
 	work := playing{app: a, ctx: ctx, leave: s.leave, views: s.views}
 	return work.begin(to, playbackBeginning{
+		check: func(store *annals.Store) error {
+			return playback.CheckStart(ctx, store, s.selection, &playback.Options{ID: s.id, Rate: s.rate})
+		},
 		here: func(store *annals.Store, target playback.Target, opts *playback.Options) (*playback.Run, error) {
 			opts.ID, opts.Rate = s.id, s.rate
 			return playback.Start(ctx, store, s.selection, target, opts)

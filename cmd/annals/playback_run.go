@@ -27,6 +27,7 @@ type playing struct {
 
 // A playbackBeginning starts or resumes a playback, in this process or at a server.
 type playbackBeginning struct {
+	check func(*annals.Store) error // before a target is made; nil for a resume
 	here  func(*annals.Store, playback.Target, *playback.Options) (*playback.Run, error)
 	there func(*client.Playbacks) (playback.Playback, error)
 }
@@ -67,6 +68,11 @@ func (w *playing) run(store *annals.Store, to playback.Destination, b playbackBe
 	case playback.KindStream:
 		return w.send(store, playback.ToStream(to.Name), b)
 	case playback.KindStore:
+		if b.check != nil {
+			if err := b.check(store); err != nil {
+				return err
+			}
+		}
 		there, address, err := w.app.openTarget(w.ctx, to.Name)
 		if err != nil {
 			return err

@@ -81,6 +81,10 @@ func TestPlaybackMisuses(t *testing.T) {
 		"playback start --to-store ftp://x":             {2, "no kind of store"},
 		"playback start --to-store link":                {5, "is the store that is played back"},
 		"playback start --to-store ./store/../store":    {5, "is the store that is played back"},
+		"playback start --to-store made --types none":   {4, "nothing to do"},
+		"playback start --to-store made --rate -1":      {5, "rate"},
+		"playback start --to-file=":                     {2, "--to-file is empty"},
+		"playback start --types= --to-file f":           {2, "--types is empty"},
 		"playback start --to-file no/file":              {4, "no directory no"},
 		"playback start --to-stream a//b":               {5, "no stream's name"},
 		"playback resume none":                          {4, "there is no playback none"},
@@ -98,7 +102,7 @@ func TestPlaybackMisuses(t *testing.T) {
 		})
 	}
 	p.want(t, "playback list", 0, "no playbacks")
-	for _, made := range []string{"f", "file", "no"} {
+	for _, made := range []string{"f", "file", "no", "made"} {
 		if _, err := os.Stat(made); err == nil {
 			t.Errorf("%s was made", made)
 		}

@@ -40,6 +40,9 @@ func (a *app) reverse() *cobra.Command {
 			"  annals reverse --query --correlation r-1 --types order-paid\n" +
 			"  annals reverse --reversal 2WQZ6LSVNHOXD7B4CJ5RKFTYMA",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := noneEmpty(cmd, queryFlags...); err != nil {
+				return err
+			}
 			if err := r.read(cmd, args); err != nil {
 				return err
 			}
@@ -109,7 +112,7 @@ func (r *reversing) read(c *cobra.Command, args []string) (err error) {
 func (r *reversing) readQuery(c *cobra.Command) (err error) {
 	chosen := ""
 	for _, name := range queryFlags {
-		if c.Flags().Changed(name) {
+		if f := c.Flags().Lookup(name); f.Changed && (f.Value.Type() != "int64" || f.Value.String() != "0") {
 			chosen = name
 		}
 	}
