@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -49,29 +50,37 @@ func TestCrashesOfBatches(t *testing.T) {
 	}
 	t.Logf("seed %d: go test ./embedded -run TestCrashesOfBatches -seed %d", seed, seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	for range 20 {
-		disk := vfs.NewCrashableMem()
+	for range 8 {
+		disk := &crashFS{MemFS: vfs.NewCrashableMem()}
 		fs := &faultFS{FS: disk}
 		opts := Options{FS: fs, sealEvery: 300, maxSegment: minSegmentSize}
 		s := openTest(t, "store", opts)
+		crashAt, size := 1+random.IntN(12), 100+random.IntN(40_000)
+		var mu sync.Mutex // syncs come from the background too
+		var after *crashFS
 		acknowledged, atCrash, syncs := 0, 0, 0
-		crashAt := 1 + random.IntN(12)
-		var after *vfs.MemFS
 		crash := func() {
+			mu.Lock()
+			defer mu.Unlock()
 			if syncs++; syncs == crashAt {
 				atCrash = acknowledged
-				after = disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: random.IntN(101), RNG: random})
+				after = disk.crash(vfs.CrashCloneCfg{UnsyncedDataPercent: random.IntN(101), RNG: random})
 			}
 		}
-		size := 100 + random.IntN(40_000)
+		crashed := func() bool { mu.Lock(); defer mu.Unlock(); return after != nil }
 		fs.beforeSync.Store(&crash)
-		for after == nil {
+		for !crashed() {
 			// Larger than what the committer writes at once, some of them.
-			batch := numberedBatch(acknowledged, 1+random.IntN(600), size)
+			mu.Lock()
+			n := 1 + random.IntN(600)
+			mu.Unlock()
+			batch := numberedBatch(acknowledged, n, size)
 			if _, err := s.AppendAll(t.Context(), batch); err != nil {
 				t.Fatal(err)
 			}
+			mu.Lock()
 			acknowledged += len(batch)
+			mu.Unlock()
 		}
 		mustClose(t, s)
 		opts.FS = after
