@@ -39,7 +39,8 @@ func (b *bencher) copies(ctx context.Context) (rows []Row, err error) {
 	for round := range b.size(3, 1) {
 		b.Say(fmt.Sprintf("copies: round %d", round+1))
 		began := time.Now()
-		if n, err := count(from.Log(ctx, annals.Query{})); err != nil || n != events {
+		// Beside its events the log holds what playbacks have noted.
+		if n, err := count(from.Log(ctx, annals.Query{})); err != nil || n < events {
 			return nil, errors.Join(err, fmt.Errorf("a scan read %d of %d events", n, events))
 		}
 		scans = append(scans, float64(events)/time.Since(began).Seconds())
@@ -47,7 +48,7 @@ func (b *bencher) copies(ctx context.Context) (rows []Row, err error) {
 			dir := filepath.Join(b.dir, "copy")
 			began := time.Now()
 			n, err := c.copy(ctx, from, dir, func() { heaps[i] = max(heaps[i], liveHeap()) })
-			if err != nil || n != int64(events) {
+			if err != nil || n < int64(events) {
 				return nil, errors.Join(err, fmt.Errorf("%s copied %d of %d events", c.workload, n, events))
 			}
 			rates[i] = append(rates[i], float64(events)/time.Since(began).Seconds())
