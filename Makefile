@@ -32,7 +32,7 @@ tests: stand-ins
 # The commands of the docs were run above and hold no goroutines of their own;
 # measurements, crashes step by step and large batches only take longer here.
 race: stand-ins
-	$(GO) test -race -timeout 10m -skip 'TestDocs|TestArrows|TestKilled|TestRoot|TestPackage|TestSimulation|TestRebuildEquals|TestCrash|TestBatch|TestManyDiff|TestVeryMany' $$($(GO) list ./... | grep -v /bench$$)
+	$(GO) test -race -timeout 10m -skip 'TestDocs|TestArrows|TestKilled|TestRoot|TestPackage|TestSimulation|TestRebuildEquals|TestCrash|TestBatch|TestManyDiff|TestVeryMany|TestFork(OfAPart|Counts|Equals)|TestNoEffect.*DynamoDB|TestRandomSets' $$($(GO) list ./... | grep -v /bench$$)
 
 # The figures of docs/benchmarks.md.
 bench:
