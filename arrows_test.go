@@ -17,6 +17,7 @@ var arrows = map[string][]string{
 	"embedded":                {""},
 	"dynamo":                  {""},
 	"storetest":               {""},
+	"storetest/stores":        {"", "embedded", "dynamo"},
 	"robust":                  {""},
 	"awstest":                 nil,
 	"sqltest":                 nil,

@@ -12,12 +12,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/failsafe-go/failsafe-go"
 
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/effect"
-	"github.com/eb901187/annals/embedded"
+	"github.com/eb901187/annals/storetest/stores"
 )
 
 // An outside is a real HTTP server that remembers what it was sent.
@@ -78,19 +77,7 @@ func (c *clock) advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-func openStore(t testing.TB) *annals.Store {
-	t.Helper()
-	store, err := embedded.Open("store", &embedded.Options{FS: vfs.NewMem(), Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return store
-}
+func openStore(t testing.TB) *annals.Store { return stores.Memory(t, nil) }
 
 // place appends an event and returns it as a consumer would get it.
 func place(t testing.TB, store *annals.Store, stream string) *annals.Event {

@@ -6,16 +6,15 @@ import (
 	"net"
 	"net/http/httptest"
 	"runtime"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/awstest"
 	"github.com/eb901187/annals/client"
-	"github.com/eb901187/annals/dynamo"
 	"github.com/eb901187/annals/effect"
 	"github.com/eb901187/annals/httpapi"
+	"github.com/eb901187/annals/storetest/stores"
 )
 
 // overHTTP is a store that a server has open.
@@ -39,32 +38,7 @@ func overHTTP(t *testing.T) *annals.Store {
 }
 
 // onDynamoDB is a store whose log is numbered some time after the append.
-func onDynamoDB(t *testing.T) *annals.Store {
-	address := dynamo.Address{Name: "test", Region: "us-east-1", Endpoint: awstest.DynamoDB(t)}
-	if err := dynamo.Init(t.Context(), address, nil, func(dynamo.Part) {}); err != nil {
-		t.Fatal(err)
-	}
-	driver, err := dynamo.OpenDriver(t.Context(), address, &dynamo.Options{Poll: 2 * time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	var worker sync.WaitGroup
-	worker.Go(func() {
-		if err := dynamo.NewWorker(driver).Run(ctx); err != nil {
-			t.Errorf("the worker ended: %v", err)
-		}
-	})
-	store := annals.New(driver, nil)
-	t.Cleanup(func() {
-		cancel()
-		worker.Wait()
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return store
-}
+func onDynamoDB(t *testing.T) *annals.Store { return stores.DynamoDB(t, awstest.DynamoDB(t), "test") }
 
 // A crash and all that follows, over every kind of store.
 func TestStores(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"github.com/eb901187/annals/embedded"
 	"github.com/eb901187/annals/playback"
 	"github.com/eb901187/annals/storetest"
+	"github.com/eb901187/annals/storetest/stores"
 )
 
 var errPower = errors.New("power failure")
@@ -66,7 +67,7 @@ func TestCrashes(t *testing.T) {
 }
 
 func crashed(t *testing.T, kind string, plan []string) {
-	store, c := memory(t), newClock()
+	store, c := stores.Memory(t, nil), newClock()
 	fill(t, store, 40)
 	s := playback.Selection{Types: []string{"type-0", "type-1", "type-2"}}
 	want := selected(t, store, "pb", s, 40)
@@ -138,7 +139,7 @@ func (m *meddling) Append(ctx context.Context, stream string, expected int64, ev
 // Others come in between the appends of one part: those that were done are found behind
 // what the others have appended.
 func TestPartsThatAreDoneInPart(t *testing.T) {
-	store := memory(t)
+	store := stores.Memory(t, nil)
 	fill(t, store, 200)
 	driver, err := embedded.OpenDriver("store", &embedded.Options{FS: vfs.NewMem(), Logger: quiet})
 	if err != nil {
@@ -184,7 +185,7 @@ func (p *preceded) AppendBatch(ctx context.Context, batch []annals.Append) ([]an
 // A run that has lost the playback and does not know it yet writes the same events, in
 // other commits.
 func TestTakeoverBetweenAppends(t *testing.T) {
-	source := memory(t)
+	source := stores.Memory(t, nil)
 	for range 20 {
 		if _, err := source.Append(t.Context(), "s", annals.Any, annals.Event{Type: "t", Time: storetest.Epoch}); err != nil {
 			t.Fatal(err)

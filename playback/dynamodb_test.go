@@ -1,52 +1,19 @@
 package playback_test
 
 import (
-	"context"
-	"sync"
 	"testing"
-	"time"
 
-	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/awstest"
-	"github.com/eb901187/annals/dynamo"
 	"github.com/eb901187/annals/playback"
 	"github.com/eb901187/annals/storetest"
+	"github.com/eb901187/annals/storetest/stores"
 )
-
-// tables are a store in DynamoDB whose log a worker numbers.
-func tables(t *testing.T, endpoint, name string) *annals.Store {
-	t.Helper()
-	address := dynamo.Address{Name: name, Region: "us-east-1", Endpoint: endpoint}
-	if err := dynamo.Init(t.Context(), address, nil, func(dynamo.Part) {}); err != nil {
-		t.Fatal(err)
-	}
-	driver, err := dynamo.OpenDriver(t.Context(), address, &dynamo.Options{Poll: 2 * time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
-	}
-	store := annals.New(driver, nil)
-	ctx, cancel := context.WithCancel(context.Background())
-	var worker sync.WaitGroup
-	worker.Go(func() {
-		if err := dynamo.NewWorker(driver).Run(ctx); err != nil {
-			t.Errorf("the worker ended: %v", err)
-		}
-	})
-	t.Cleanup(func() {
-		cancel()
-		worker.Wait()
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return store
-}
 
 // The log of DynamoDB comes after the append, and so do the records of a playback; its
 // streams have no positions.
 func TestDynamoDB(t *testing.T) {
 	endpoint := awstest.DynamoDB(t)
-	store, to, c := tables(t, endpoint, "source"), tables(t, endpoint, "target"), newClock()
+	store, to, c := stores.DynamoDB(t, endpoint, "source"), stores.DynamoDB(t, endpoint, "target"), newClock()
 	fill(t, store, 120)
 	if _, err := store.WaitPast(t.Context(), 119); err != nil {
 		t.Fatal(err)

@@ -90,6 +90,7 @@ func TestForkFindsOutAnAlias(t *testing.T) {
 
 func TestForkResumedWithOtherOptions(t *testing.T) {
 	from, to := forkStore(t, nil), forkStore(t, nil)
+	mustAppend(t, from, "order-1", annals.Event{Type: "type-1", Time: forkEpoch}) // chosen whatever the others are
 	randomLog(t, forkRandom(t), from, 30)
 	first := ForkOptions{Source: "s", Until: 25, UntilTime: forkEpoch.Add(1000 * time.Hour), Streams: []string{"order-*", "cart/*"}, Types: []string{"type-1", "type-2"}, Mask: mustMask(t, ".")}
 	o := first

@@ -4,12 +4,9 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"log/slog"
 	"maps"
-	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,75 +15,11 @@ import (
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/aggregate"
 	"github.com/eb901187/annals/awstest"
-	"github.com/eb901187/annals/client"
-	"github.com/eb901187/annals/dynamo"
 	"github.com/eb901187/annals/effect"
 	"github.com/eb901187/annals/embedded"
-	"github.com/eb901187/annals/httpapi"
 	"github.com/eb901187/annals/playback"
+	"github.com/eb901187/annals/storetest/stores"
 )
-
-// memoryStore opens a store that has no disk.
-func memoryStore(t *testing.T) *annals.Store {
-	t.Helper()
-	s, err := embedded.Open("store", &embedded.Options{FS: vfs.NewMem(), Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
-}
-
-// servedStore is s as programs see it that reach it over HTTP.
-func servedStore(t *testing.T, s *annals.Store) *annals.Store {
-	t.Helper()
-	server := httptest.NewServer(httpapi.New(s, &httpapi.Options{Logger: slog.New(slog.DiscardHandler)}))
-	remote, err := client.Open(server.URL, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := remote.Close(); err != nil {
-			t.Error(err)
-		}
-		server.CloseClientConnections()
-		server.Close()
-	})
-	return remote
-}
-
-// dynamoStore opens tables whose log is numbered a moment after the append.
-func dynamoStore(t *testing.T) *annals.Store {
-	t.Helper()
-	address := dynamo.Address{Name: "fork", Region: "us-east-1", Endpoint: awstest.DynamoDB(t)}
-	if err := dynamo.Init(t.Context(), address, nil, func(dynamo.Part) {}); err != nil {
-		t.Fatal(err)
-	}
-	driver, err := dynamo.OpenDriver(t.Context(), address, &dynamo.Options{Poll: 2 * time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	var worker sync.WaitGroup
-	worker.Go(func() {
-		if err := dynamo.NewWorker(driver).Run(ctx); err != nil {
-			t.Errorf("the worker ended: %v", err)
-		}
-	})
-	s := annals.New(driver, nil)
-	t.Cleanup(func() {
-		cancel()
-		worker.Wait()
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
-}
 
 // orders appends events to streams that take turns, each the effect of the one before.
 func orders(t *testing.T, s *annals.Store, n int) {
@@ -142,9 +75,9 @@ func wantEvents(t *testing.T, got, want []annals.Event) {
 }
 
 func TestForkFromAServer(t *testing.T) {
-	from, to := memoryStore(t), memoryStore(t)
+	from, to := stores.Memory(t, nil), stores.Memory(t, nil)
 	orders(t, from, 300)
-	m, err := playback.Fork(t.Context(), servedStore(t, from), to, &playback.ForkOptions{Types: []string{"type-0", "type-1"}})
+	m, err := playback.Fork(t.Context(), behindHTTP(t, from), to, &playback.ForkOptions{Types: []string{"type-0", "type-1"}})
 	if err != nil || m.Events != 200 {
 		t.Fatalf("%+v, %v", m, err)
 	}
@@ -152,13 +85,13 @@ func TestForkFromAServer(t *testing.T) {
 }
 
 func TestForkIntoAServer(t *testing.T) {
-	from, to := memoryStore(t), memoryStore(t)
+	from, to := stores.Memory(t, nil), stores.Memory(t, nil)
 	orders(t, from, 300)
-	if m, err := playback.Fork(t.Context(), from, servedStore(t, to), nil); err != nil || m.Events != 300 {
+	if m, err := playback.Fork(t.Context(), from, behindHTTP(t, to), nil); err != nil || m.Events != 300 {
 		t.Fatalf("%+v, %v", m, err)
 	}
 	wantEvents(t, all(t, to, annals.Query{}), all(t, from, annals.Query{}))
-	if _, err := playback.Fork(t.Context(), servedStore(t, from), from, nil); annals.CodeOf(err) != annals.CodeConflict {
+	if _, err := playback.Fork(t.Context(), behindHTTP(t, from), from, nil); annals.CodeOf(err) != annals.CodeConflict {
 		t.Fatalf("into itself: %v", err)
 	}
 }
@@ -166,7 +99,7 @@ func TestForkIntoAServer(t *testing.T) {
 // On DynamoDB the order of streams and that of causes before effects are kept, and queries
 // find the same.
 func TestForkIntoDynamoDB(t *testing.T) {
-	from, to := memoryStore(t), dynamoStore(t)
+	from, to := stores.Memory(t, nil), stores.DynamoDB(t, awstest.DynamoDB(t), "fork")
 	orders(t, from, 200)
 	m, err := playback.Fork(t.Context(), from, to, &playback.ForkOptions{Every: 50})
 	if err != nil || m.Events != 200 {
@@ -207,7 +140,7 @@ func TestForkLeavesSnapshotsOutWhereTheyWouldTell(t *testing.T) {
 	if !strings.HasPrefix(aggregate.SnapshotPrefix, annals.OwnPrefix+"snapshots/") {
 		t.Fatalf("snapshots are in %s…", aggregate.SnapshotPrefix)
 	}
-	from := memoryStore(t)
+	from := stores.Memory(t, nil)
 	mask, err := playback.ParseMask("mask.jq", []byte(`if .data.secret then .data.secret = "x" else . end`))
 	if err != nil {
 		t.Fatal(err)
@@ -225,7 +158,7 @@ func TestForkLeavesSnapshotsOutWhereTheyWouldTell(t *testing.T) {
 		"masked":     {playback.ForkOptions{Mask: mask}, []string{"counter-1"}},
 		"some types": {playback.ForkOptions{Types: []string{"counted"}}, []string{"counter-1"}},
 	} {
-		to := memoryStore(t)
+		to := stores.Memory(t, nil)
 		m, err := playback.Fork(t.Context(), from, to, &c.opts)
 		if err != nil || m.WithoutSnapshots != (name != "whole") {
 			t.Fatalf("%s: %+v, %v", name, m, err)

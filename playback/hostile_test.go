@@ -15,11 +15,12 @@ import (
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/playback"
 	"github.com/eb901187/annals/storetest"
+	"github.com/eb901187/annals/storetest/stores"
 )
 
 // What can't be played back is refused before anything is recorded or made.
 func TestRefusals(t *testing.T) {
-	store, dir := memory(t), t.TempDir()
+	store, dir := stores.Memory(t, nil), t.TempDir()
 	fill(t, store, 10)
 	taken := filepath.Join(dir, "taken")
 	if err := os.WriteFile(taken, []byte("mine"), 0o600); err != nil {
@@ -72,7 +73,7 @@ func TestRefusals(t *testing.T) {
 	if text, err := os.ReadFile(taken); err != nil || string(text) != "mine" {
 		t.Fatalf("%q, %v", text, err)
 	}
-	if _, err := playback.Count(t.Context(), memory(t), playback.Selection{}); !errors.Is(err, playback.ErrNothing) {
+	if _, err := playback.Count(t.Context(), stores.Memory(t, nil), playback.Selection{}); !errors.Is(err, playback.ErrNothing) {
 		t.Fatal(err)
 	}
 }
@@ -88,7 +89,7 @@ func nothingRecorded(t *testing.T, store *annals.Store, want int64) {
 }
 
 func TestRefusedResumes(t *testing.T) {
-	store, c, dir := memory(t), newClock(), t.TempDir()
+	store, c, dir := stores.Memory(t, nil), newClock(), t.TempDir()
 	fill(t, store, 10)
 	path := filepath.Join(dir, "a")
 	if _, err := playback.Start(t.Context(), store, playback.Selection{}, playback.ToFile(path), c.options("a")); err != nil {
@@ -145,7 +146,7 @@ func TestRefusedResumes(t *testing.T) {
 
 // A failure in the middle is recorded, and a run goes on once it is mended.
 func TestFailures(t *testing.T) {
-	store, to, c := memory(t), memory(t), newClock()
+	store, to, c := stores.Memory(t, nil), stores.Memory(t, nil), newClock()
 	fill(t, store, 30)
 	full := map[string]string{}
 	for i := range annals.MaxAttributes - 1 {
@@ -163,7 +164,7 @@ func TestFailures(t *testing.T) {
 		t.Fatalf("%+v, %v", p, err)
 	}
 
-	taken := memory(t)
+	taken := stores.Memory(t, nil)
 	if _, err := taken.Append(t.Context(), "order-2", annals.Any, annals.Event{ID: "id 3", Type: "other"}); err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +180,7 @@ func TestFailures(t *testing.T) {
 
 // A store that has the record of a playback is its source, whatever it was called.
 func TestTheSourceUnderAnotherAddress(t *testing.T) {
-	store := memory(t)
+	store := stores.Memory(t, nil)
 	fill(t, store, 10)
 	r, err := playback.Start(t.Context(), store, playback.Selection{}, playback.ToStore(behindHTTP(t, store), "http://other"), nil)
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/eb901187/annals/ingest"
 	"github.com/eb901187/annals/playback"
 	"github.com/eb901187/annals/storetest"
+	"github.com/eb901187/annals/storetest/stores"
 )
 
 func randomSelection(random *rand.Rand, end int64) (s playback.Selection) {
@@ -56,7 +57,7 @@ func randomSelection(random *rand.Rand, end int64) (s playback.Selection) {
 // What is selected is what the documentation of Selection says, for subscribers, for
 // Count and for Match.
 func TestSelections(t *testing.T) {
-	store := memory(t)
+	store := stores.Memory(t, nil)
 	fill(t, store, 300)
 	end, seed := int64(300), rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0))
@@ -110,7 +111,7 @@ func TestTargetsHoldTheSelection(t *testing.T) {
 			"of a store behind a server": behindHTTP,
 		} {
 			t.Run(kind+" "+name, func(t *testing.T) {
-				store := memory(t)
+				store := stores.Memory(t, nil)
 				fill(t, store, 200)
 				s := playback.Selection{Streams: []string{"order-*", "shop/a"}, Types: []string{"type-0", "type-1", "type-2"}, From: 10, To: 180}
 				sink, c := newSink(t, kind, store), newClock()
@@ -127,7 +128,7 @@ func TestTargetsHoldTheSelection(t *testing.T) {
 // The end is that of the log when the playback was started, also where its own
 // records and events come behind it.
 func TestThePlaybackEnds(t *testing.T) {
-	store, c := memory(t), newClock()
+	store, c := stores.Memory(t, nil), newClock()
 	fill(t, store, 30)
 	sink, opts := newSink(t, "stream", store), c.options("a")
 	s := playback.Selection{Streams: []string{"order-1", "order-*", "annals.*"}}
@@ -141,7 +142,7 @@ func TestThePlaybackEnds(t *testing.T) {
 
 // A file is what annals ingest reads.
 func TestFilesCanBeIngested(t *testing.T) {
-	store, again := memory(t), memory(t)
+	store, again := stores.Memory(t, nil), stores.Memory(t, nil)
 	fill(t, store, 100)
 	sink, c := newSink(t, "file", store), newClock()
 	target := sink.target()
@@ -162,7 +163,7 @@ func TestFilesCanBeIngested(t *testing.T) {
 func TestStopFromElsewhere(t *testing.T) {
 	for _, kind := range kinds() {
 		t.Run(kind, func(t *testing.T) {
-			store, c := memory(t), newClock()
+			store, c := stores.Memory(t, nil), newClock()
 			fill(t, store, 9000)
 			sink, opts := newSink(t, kind, store), c.options("a")
 			stopped := false
@@ -200,7 +201,7 @@ func TestStopFromElsewhere(t *testing.T) {
 func TestTakeover(t *testing.T) {
 	for _, kind := range kinds() {
 		t.Run(kind, func(t *testing.T) {
-			store, c := memory(t), newClock()
+			store, c := stores.Memory(t, nil), newClock()
 			fill(t, store, 9000)
 			sink, first, second := newSink(t, kind, store), c.options("a"), c.options("b")
 			turns := 0
@@ -234,7 +235,7 @@ func TestTakeover(t *testing.T) {
 func TestCanceling(t *testing.T) {
 	for _, kind := range kinds() {
 		t.Run(kind, func(t *testing.T) {
-			store, c := memory(t), newClock()
+			store, c := stores.Memory(t, nil), newClock()
 			fill(t, store, 9000)
 			ctx, cancel := context.WithCancel(t.Context())
 			sink, opts := newSink(t, kind, store), c.options("a")
@@ -258,7 +259,7 @@ func TestCanceling(t *testing.T) {
 // A subscriber that comes later gets the playback from its start; one that was there
 // goes on behind what it has seen.
 func TestSubscribersComeLater(t *testing.T) {
-	store := memory(t)
+	store := stores.Memory(t, nil)
 	fill(t, store, 60)
 	s := playback.Selection{Types: []string{"type-1", "type-2"}, From: 5}
 	r, err := playback.Start(t.Context(), store, s, nil, &playback.Options{ID: "pb"})
@@ -280,7 +281,7 @@ func TestSubscribersComeLater(t *testing.T) {
 // A rate holds by the clock that is given, and a slow playback notices a stop while it
 // waits.
 func TestRates(t *testing.T) {
-	store, c := memory(t), newClock()
+	store, c := stores.Memory(t, nil), newClock()
 	fill(t, store, 200)
 	s := playback.Selection{Streams: []string{"*"}}
 	n := len(selected(t, store, "pb", s, 200))
@@ -317,7 +318,7 @@ func TestRates(t *testing.T) {
 
 // A process that is gone says nothing any more.
 func TestInterruptedPlaybacks(t *testing.T) {
-	store, c := memory(t), newClock()
+	store, c := stores.Memory(t, nil), newClock()
 	fill(t, store, 10)
 	if _, err := playback.Start(t.Context(), store, playback.Selection{}, nil, c.options("a")); err != nil {
 		t.Fatal(err)
@@ -347,7 +348,7 @@ func TestInterruptedPlaybacks(t *testing.T) {
 
 // Others may append to the streams of the target meanwhile.
 func TestTargetsThatOthersAppendTo(t *testing.T) {
-	store, to, c := memory(t), memory(t), newClock()
+	store, to, c := stores.Memory(t, nil), stores.Memory(t, nil), newClock()
 	fill(t, store, 9000)
 	other := 0
 	foreign := func() {

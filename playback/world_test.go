@@ -17,32 +17,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/client"
-	"github.com/eb901187/annals/embedded"
 	"github.com/eb901187/annals/httpapi"
 	"github.com/eb901187/annals/playback"
 	"github.com/eb901187/annals/storetest"
+	"github.com/eb901187/annals/storetest/stores"
 )
 
 var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
-
-// memory is a store of its own.
-func memory(t testing.TB) *annals.Store {
-	t.Helper()
-	store, err := embedded.Open("store", &embedded.Options{FS: vfs.NewMem(), Logger: quiet})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return store
-}
 
 // behindHTTP is store as a client of a server has it.
 func behindHTTP(t *testing.T, store *annals.Store) *annals.Store {
@@ -181,7 +164,7 @@ func newSink(t *testing.T, kind string, source *annals.Store) sink {
 			want:   func(t *testing.T, want []annals.Event) { t.Helper(); wantStream(t, source, want) },
 		}
 	}
-	to := memory(t)
+	to := stores.Memory(t, nil)
 	if kind == "store behind HTTP" {
 		to = behindHTTP(t, to)
 	}

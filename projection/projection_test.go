@@ -12,26 +12,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/consumer"
-	"github.com/eb901187/annals/embedded"
+	"github.com/eb901187/annals/storetest/stores"
 	"github.com/eb901187/annals/view"
 	"github.com/eb901187/annals/view/pebbleview"
 )
 
 func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
 
-func newStore(t testing.TB) *annals.Store {
-	t.Helper()
-	store, err := embedded.Open("store", &embedded.Options{FS: vfs.NewMem(), Logger: quiet()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	closing(t, store)
-	return store
-}
+func newStore(t testing.TB) *annals.Store { return stores.Memory(t, nil) }
 
 func newViews(t testing.TB) view.Store {
 	views := pebbleview.Memory()
