@@ -25,7 +25,7 @@ type Control struct {
 
 // NewControl makes a Control. Of opts it uses Clock and StallAfter.
 func NewControl(store *annals.Store, views view.Store, name string, opts *Options) *Control {
-	return &Control{store, views, name, opts.complete()}
+	return &Control{store, views, name, opts.Complete()}
 }
 
 // A Parked is an event that could not be handled, or that waits behind one of

@@ -60,7 +60,9 @@ const (
 	window = 100_000
 )
 
-func (o *Options) complete() *Options {
+// Complete returns a copy of o, which may be nil, with the defaults in the place of
+// what is not set.
+func (o *Options) Complete() *Options {
 	c := Options{}
 	if o != nil {
 		c = *o
@@ -77,7 +79,7 @@ func (o *Options) complete() *Options {
 		}
 	}
 	if c.Sleep == nil {
-		c.Sleep = sleep
+		c.Sleep = Sleep
 	}
 	if c.Poll <= 0 {
 		c.Poll = defaultPoll
@@ -100,7 +102,9 @@ func (o *Options) complete() *Options {
 	return &c
 }
 
-func sleep(ctx context.Context, d time.Duration) {
+// Sleep pauses for d by the machine's clock, or until ctx ends: the default of
+// Options.Sleep.
+func Sleep(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

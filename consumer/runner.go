@@ -46,7 +46,7 @@ func New(store *annals.Store, views view.Store, name string, q annals.Query, h H
 	if q.Until != 0 || q.Limit != 0 || q.Backward {
 		return nil, annals.Invalid("query", "must not set Until, Limit or Backward: a consumer reads on for ever")
 	}
-	o := opts.complete()
+	o := opts.Complete()
 	return &Runner{
 		store: store, views: views, name: name, query: q, handler: h, opts: o, control: NewControl(store, views, name, o),
 		wake: make(chan struct{}, 1), position: -1, moved: make(chan struct{}),

@@ -3,14 +3,10 @@ package effect
 import (
 	"context"
 	"errors"
-	"log/slog"
-	"time"
 
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/consumer"
 )
-
-const defaultPoll = 2 * time.Second
 
 // Watch calls round at once and then after the log of store has grown, at most
 // every opts.Poll, until ctx ends or the store is closed. An idle store is not
@@ -18,16 +14,7 @@ const defaultPoll = 2 * time.Second
 // the log. An error of round is logged and means the same. Of opts it uses Poll,
 // Sleep and Logger.
 func Watch(ctx context.Context, store *annals.Store, opts *consumer.Options, round func(ctx context.Context) (again bool, err error)) {
-	o := *opts
-	if o.Poll <= 0 {
-		o.Poll = defaultPoll
-	}
-	if o.Logger == nil {
-		o.Logger = slog.Default()
-	}
-	if o.Sleep == nil {
-		o.Sleep = sleep
-	}
+	o := opts.Complete()
 	for ctx.Err() == nil {
 		// Asked first, so that nothing that comes during the round is missed.
 		seen, err := store.End(ctx)
@@ -49,15 +36,6 @@ func Watch(ctx context.Context, store *annals.Store, opts *consumer.Options, rou
 		if err != nil || again {
 			o.Sleep(ctx, o.Poll)
 		}
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
 	}
 }
 

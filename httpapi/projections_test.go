@@ -104,6 +104,7 @@ func TestRebuildBesideReads(t *testing.T) {
 	position = k.append(t, "order-8", "placed", `{"total":1}`) // the previous one goes on too
 	k.want(t, "POST /v1/projections/orders/rollback", 200, `"live":1,"generations"`)
 	k.want(t, "GET /v1/views/orders/order-8?wait="+position, 200, `{"status":"placed","total":1}`)
+	k.built(t, "2", position)
 	k.want(t, "GET /v1/projections/orders/diff?a=2&b=1&limit=1", 200, `"different":2`, `"a":{"generation":2,`, `"differences":[{"key":"order-7","a":{"status":"new","total":12.5},`)
 	k.want(t, "GET /v1/projections/orders/diff", 200, `"b":{"generation":2,`)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/eb901187/annals"
+	"github.com/eb901187/annals/consumer"
 )
 
 // Options changes how playbacks work; nil means the defaults.
@@ -98,7 +99,7 @@ func (o *Options) complete() *Options {
 		c.Clock = time.Now
 	}
 	if c.Sleep == nil {
-		c.Sleep = sleep
+		c.Sleep = consumer.Sleep
 	}
 	if c.Progress == nil {
 		c.Progress = func(*Playback) {}
@@ -116,13 +117,4 @@ func checkRate(rate float64) error {
 		return annals.Invalid("rate", "must be 0 for no limit, or at least %v events a second", MinRate)
 	}
 	return nil
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }

@@ -3,9 +3,7 @@ package reaction
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"sync"
-	"time"
 
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/consumer"
@@ -39,7 +37,6 @@ type Options struct {
 
 const (
 	defaultBatch = 100
-	defaultPoll  = 2 * time.Second
 	// tries is how often a Handler is called at once while it meets conflicts,
 	// before the consumer counts a failed attempt and pauses.
 	tries = 10
@@ -111,37 +108,13 @@ func New(store *annals.Store, views view.Store, name string, q annals.Query, han
 	return r, nil
 }
 
-// consumerOptions fills in what this package uses itself.
+// consumerOptions are those that are given, with a smaller batch by default.
 func consumerOptions(given *consumer.Options) consumer.Options {
-	var o consumer.Options
-	if given != nil {
-		o = *given
-	}
-	if o.Batch <= 0 {
+	o := given.Complete()
+	if given == nil || given.Batch <= 0 {
 		o.Batch = defaultBatch
 	}
-	if o.Clock == nil {
-		o.Clock = time.Now
-	}
-	if o.Poll <= 0 {
-		o.Poll = defaultPoll
-	}
-	if o.Logger == nil {
-		o.Logger = slog.Default()
-	}
-	if o.Sleep == nil {
-		o.Sleep = sleep
-	}
-	return o
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
+	return *o
 }
 
 func (r *Reaction) makeRunner() (err error) {
