@@ -12,7 +12,7 @@ import (
 )
 
 // A Runner is one process's work on one consumer. Its methods are safe for
-// concurrent use; Run is called once.
+// concurrent use; Run is called once, or CatchUp by one goroutine at a time.
 type Runner struct {
 	store   *annals.Store
 	views   view.Store
@@ -23,6 +23,7 @@ type Runner struct {
 	control *Control
 	wake    chan struct{}
 	useful  bool // the session has committed something, or waited in vain for a change
+	once    bool // it ends when nothing is left to do
 
 	mu       sync.Mutex
 	position int64         // reached, whether the record says so yet or not
@@ -69,13 +70,17 @@ func (r *Runner) Run(ctx context.Context) error {
 			return ctx.Err()
 		case errors.As(err, &stop):
 			return stop.err
+		case errors.Is(err, errDone):
+			return nil
 		case errors.Is(err, errChanged):
 			if changes++; changes >= patience {
 				r.opts.Sleep(ctx, r.opts.Backoff(changes-patience+1))
 			}
 			continue
 		case errors.Is(err, errOvertaken):
-			err = r.rest(ctx)
+			if err = r.rest(ctx); errors.Is(err, errDone) {
+				return nil
+			}
 		case !unreachable(err) || errors.Is(err, annals.ErrClosed) && !isBlameless(err):
 			return err
 		}
@@ -88,10 +93,21 @@ func (r *Runner) Run(ctx context.Context) error {
 	}
 }
 
+// CatchUp works like Run and returns nil once nothing is left to do: it has looked
+// at the log after its last commit and found nothing behind, and has tried what
+// operators asked for; or the consumer is paused; or another Runner works on it,
+// which looks at the log after this call began. For processes that are woken, and
+// may not go on working after that.
+func (r *Runner) CatchUp(ctx context.Context) error {
+	r.once = true
+	return r.Run(ctx)
+}
+
 // How a session ends when it is to begin again.
 var (
 	errChanged   = errors.New("the consumer's record was changed")
 	errOvertaken = errors.New("another runner works on this consumer")
+	errDone      = errors.New("nothing is left to do") // of CatchUp, which ends by it
 )
 
 // patience is how many sessions in a row may be of no use, because the record was
@@ -129,8 +145,13 @@ func (r *Runner) session(ctx context.Context) error {
 	if err := r.at(StepLoaded); err != nil {
 		return err
 	}
-	if _, err := r.end(ctx); err != nil {
-		return err
+	if r.once && s.record.Paused {
+		return errDone
+	}
+	if !r.once { // then catchUp asks at once
+		if _, err := r.end(ctx); err != nil {
+			return err
+		}
 	}
 	for s.record.Paused {
 		if err := r.untilChanged(ctx, s); err != nil {
@@ -141,8 +162,13 @@ func (r *Runner) session(ctx context.Context) error {
 		if err := r.retrySome(ctx, s); err != nil {
 			return err
 		}
+		before, _ := r.place()
 		more, err := r.catchUp(ctx, s)
-		if err == nil && !more && len(s.queues) == 0 {
+		switch {
+		case err != nil || more || len(s.queues) > 0:
+		case r.once:
+			err = r.settle(ctx, s, before)
+		default:
 			err = r.idle(ctx, s)
 		}
 		if err != nil {

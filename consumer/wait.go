@@ -43,6 +43,19 @@ func (r *Runner) idle(ctx context.Context, s *session) error {
 	return r.unchanged(ctx, s)
 }
 
+// settle ends a CatchUp whose last look at the log, from a position on, found
+// nothing, once the record says how far was read.
+func (r *Runner) settle(ctx context.Context, s *session, from int64) error {
+	position, _ := r.place()
+	if position > s.record.Position || len(s.retrying) == 0 && s.record.Answered < s.record.Asked {
+		return r.write(ctx, s)
+	}
+	if position > from {
+		return nil
+	}
+	return errDone
+}
+
 // due reports whether the record is to be written although nothing was handled.
 func (r *Runner) due(s *session) bool {
 	if len(s.retrying) == 0 && s.record.Answered < s.record.Asked {
@@ -121,13 +134,16 @@ func (r *Runner) untilChanged(ctx context.Context, s *session) error {
 }
 
 // rest watches another Runner work, and returns once nothing has moved for a
-// while although events wait, or what an operator asked for.
+// while although events wait, or what an operator asked for. In a CatchUp it is
+// done as soon as the other one moves: that one looks at the log again after it.
 func (r *Runner) rest(ctx context.Context) error {
 	r.resting(true)
 	defer r.resting(false)
 	still, last := 0, int64(-1)
-	for still < takeOverPolls && ctx.Err() == nil {
-		r.untilWoken(ctx, func(ctx context.Context) { r.opts.Sleep(ctx, r.opts.Poll) })
+	for look := r.once; still < takeOverPolls && ctx.Err() == nil; look = false {
+		if !look {
+			r.untilWoken(ctx, func(ctx context.Context) { r.opts.Sleep(ctx, r.opts.Poll) })
+		}
 		now, err := readRecord(ctx, r.views, r.name)
 		if err != nil || now.text == nil {
 			return err
@@ -139,6 +155,9 @@ func (r *Runner) rest(ctx context.Context) error {
 		}
 		r.recovered()
 		waits := !now.Paused && (end > now.Position || now.Asked > now.Answered)
+		if r.once && (!waits || last >= 0 && now.Revision != last) {
+			return errDone
+		}
 		if still++; now.Revision != last || !waits {
 			still, last = 0, now.Revision
 		}

@@ -73,24 +73,28 @@ func (s *Set) watchRepairs(ctx context.Context) {
 	opts := s.opts.Consumer
 	opts.Poll = s.opts.Poll
 	all := map[string]*tending{}
-	effect.Watch(ctx, s.store, &opts, func(ctx context.Context) (again bool, problem error) {
-		s.mu.Lock()
-		current := maps.Clone(s.current)
-		s.mu.Unlock()
-		for _, name := range slices.Sorted(maps.Keys(current)) {
-			p := current[name]
-			if s.calling(p, 0) == nil {
-				continue
-			}
-			if all[name] == nil {
-				all[name] = &tending{set: s, ledger: s.opts.Effects.Ledger(name)}
-			}
-			all[name].projection = p
-			more, err := all[name].round(ctx)
-			again, problem = again || more, errors.Join(problem, err)
+	effect.Watch(ctx, s.store, &opts, func(ctx context.Context) (again bool, problem error) { return s.repairRound(ctx, all) })
+}
+
+// repairRound does what there is to do about the repairs of all projections, of
+// which all keeps what was read before; again says that something is under way.
+func (s *Set) repairRound(ctx context.Context, all map[string]*tending) (again bool, problem error) {
+	s.mu.Lock()
+	current := maps.Clone(s.current)
+	s.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(current)) {
+		p := current[name]
+		if s.calling(p, 0) == nil {
+			continue
 		}
-		return again, problem
-	})
+		if all[name] == nil {
+			all[name] = &tending{set: s, ledger: s.opts.Effects.Ledger(name)}
+		}
+		all[name].projection = p
+		more, err := all[name].round(ctx)
+		again, problem = again || more, errors.Join(problem, err)
+	}
+	return again, problem
 }
 
 // tending is a process's work on the repairs of one projection.

@@ -63,6 +63,7 @@ type Set struct {
 	orphans   map[string]bool                   // live generations that nobody here can run, which was said
 	again     chan struct{}                     // asks Run to look which generations there are
 	workers   sync.WaitGroup                    // all that was started, dropped from running or not
+	once      bool                              // work ends when nothing is left to do
 }
 
 // running is a generation that this process keeps up to date.
@@ -118,6 +119,9 @@ func Open(ctx context.Context, store *annals.Store, views view.Store, projection
 	}
 	if s.opts.Consumer.Logger == nil {
 		s.opts.Consumer.Logger = slog.Default()
+	}
+	if s.opts.Consumer.Sleep == nil {
+		s.opts.Consumer.Sleep = consumer.Sleep
 	}
 	s.opts.Consumer.Known = true
 	if err := s.check(ctx); err != nil {
@@ -222,6 +226,55 @@ func (s *Set) Run(ctx context.Context) error {
 	}
 }
 
+// CatchUp works like Run and returns nil once nothing is left to do: every generation
+// has handled what the log held when CatchUp last looked, or is paused, or another
+// process works on it. One that can't go on is reported to the logger and in the
+// error, and keeps no other from its work. Where the view store has lost all that it
+// knew of a projection, that begins again. It is for processes that are woken: when
+// it returns nothing goes on. It is called by one goroutine at a time, and not
+// beside Run.
+func (s *Set) CatchUp(ctx context.Context) error {
+	s.once = true
+	tending := map[string]*tending{}
+	for {
+		select {
+		case <-s.again:
+		default:
+		}
+		problem := s.reconcile(ctx)
+		s.workers.Wait()
+		problem = errors.Join(problem, s.ended())
+		again := false
+		if s.opts.Effects != nil && ctx.Err() == nil {
+			more, err := s.repairRound(ctx, tending)
+			again, problem = more && err == nil, errors.Join(problem, err)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case len(s.again) > 0:
+		case again:
+			s.opts.Consumer.Sleep(ctx, s.opts.Poll)
+		default:
+			return problem
+		}
+	}
+}
+
+// ended forgets the work that has ended, and returns what kept it from its end.
+func (s *Set) ended() (problem error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(s.running)) {
+		r := s.running[name]
+		if r.err != nil && !errors.Is(r.err, annals.ErrNotFound) { // one that was deleted meanwhile
+			problem = errors.Join(problem, fmt.Errorf("projection %s: %w", name, r.err))
+		}
+	}
+	clear(s.running)
+	return problem
+}
+
 // look asks Run to look at once which generations there are.
 func (s *Set) look() {
 	select {
@@ -235,6 +288,9 @@ func (s *Set) look() {
 // reported and keeps no other from its work.
 func (s *Set) reconcile(ctx context.Context) error {
 	all, problem := s.stored(ctx)
+	if s.once && problem == nil {
+		all, problem = s.restored(ctx, all)
+	}
 	wanted := map[string]*running{}
 	for name, g := range all {
 		for i := range g.List {
@@ -266,6 +322,29 @@ func (s *Set) stored(ctx context.Context) (all map[string]*generations, problem 
 		all[doc.Key] = g
 	}
 	return all, problem
+}
+
+// restored begins the projections of which the view store knows nothing, not even
+// that they were deleted: its documents are lost. all are the stored generations, and
+// so is what it returns.
+func (s *Set) restored(ctx context.Context, all map[string]*generations) (map[string]*generations, error) {
+	s.mu.Lock()
+	current := maps.Clone(s.current)
+	s.mu.Unlock()
+	var problem error
+	begun := false
+	for _, name := range slices.Sorted(maps.Keys(current)) {
+		if all[name] == nil {
+			s.opts.Consumer.Logger.Warn("a projection has lost its view, and begins again", "projection", name)
+			_, err := s.begin(ctx, current[name])
+			begun, problem = true, errors.Join(problem, err)
+		}
+	}
+	if !begun {
+		return all, nil
+	}
+	all, err := s.stored(ctx)
+	return all, errors.Join(problem, err)
 }
 
 // finish does what an interrupted process has left to do.
@@ -363,9 +442,13 @@ func (s *Set) start(ctx context.Context, name string, r *running) error {
 	s.workers.Go(func() {
 		defer close(r.done)
 		defer r.stop()
-		r.err = runner.Run(ctx)
+		if s.once {
+			r.err = runner.CatchUp(ctx)
+		} else {
+			r.err = runner.Run(ctx)
+		}
 		// One that was deleted meanwhile is not there any more.
-		if r.ended = s.opts.Consumer.Clock(); ctx.Err() == nil && !errors.Is(r.err, annals.ErrNotFound) {
+		if r.ended = s.opts.Consumer.Clock(); r.err != nil && ctx.Err() == nil && !errors.Is(r.err, annals.ErrNotFound) {
 			s.opts.Consumer.Logger.Error("a projection can't go on", "projection", name, "error", r.err)
 		}
 	})

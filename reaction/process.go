@@ -72,6 +72,35 @@ func (p *Process) Run(ctx context.Context) error {
 	return err
 }
 
+// CatchUp moves sagas and returns nil once nothing is left to do: what the log held
+// when it last looked is handled, and the timers that are due by then have fired;
+// or the process is paused, or another one works on it. What sagas append meanwhile
+// comes behind where a store numbers its log later. It is for processes that are
+// woken: when it returns nothing goes on. It is called by one goroutine at a time,
+// any number of times, and not beside Run.
+func (p *Process) CatchUp(ctx context.Context) error {
+	for last := int64(-1); ; {
+		if err := p.reaction.CatchUp(ctx); err != nil {
+			return err
+		}
+		at, behind := p.reaction.runner.Position(), false
+		wait, err := p.fireDue(ctx, func(_ context.Context, position int64) (bool, error) {
+			behind = at < position
+			return !behind, nil
+		})
+		if err != nil || wait > 0 || behind && at == last {
+			return err
+		}
+		last = at
+	}
+}
+
+// waitedFor waits until everything up to position is handled.
+func (p *Process) waitedFor(ctx context.Context, position int64) (bool, error) {
+	err := p.reaction.WaitFor(ctx, position)
+	return err == nil, err
+}
+
 // Name is that of the consumer: "saga-" and the saga's name. What could not be
 // handled is parked there, each saga for itself; see consumer.NewControl.
 func (p *Process) Name() string { return p.reaction.Name() }

@@ -126,19 +126,9 @@ func (r *Reaction) makeRunner() (err error) {
 // that it can't go on. While a store can't be reached it waits. Run it in as many
 // processes as you like: one works, the others take over when it is gone.
 func (r *Reaction) Run(ctx context.Context) error {
-	start := int64(-1)
-	if r.fromEnd {
-		// The checkpoint that the consumer writes before it does anything makes
-		// this position the start for ever.
-		end, err := r.end(ctx)
-		if err != nil {
-			return err
-		}
-		r.query.After, start = end, end
-		if err := r.makeRunner(); err != nil {
-			return err
-		}
-		close(r.ready)
+	start, err := r.begin(ctx)
+	if err != nil {
+		return err
 	}
 	if r.effects == nil {
 		return r.runner.Run(ctx)
@@ -149,10 +139,53 @@ func (r *Reaction) Run(ctx context.Context) error {
 	running, cancel := context.WithCancel(ctx)
 	var repairs sync.WaitGroup
 	repairs.Go(func() { r.watchRepairs(running) })
-	err := r.runner.Run(running)
+	err = r.runner.Run(running)
 	cancel()
 	repairs.Wait()
 	return err
+}
+
+// begin makes the runner of a Reaction that starts at the end of the log, which it
+// returns; -1 where the start is known otherwise.
+func (r *Reaction) begin(ctx context.Context) (start int64, err error) {
+	select {
+	case <-r.ready:
+		return -1, nil
+	default:
+	}
+	// The checkpoint that the consumer writes before it does anything makes this
+	// position the start for ever.
+	end, err := r.end(ctx)
+	if err != nil {
+		return -1, err
+	}
+	r.query.After = end
+	if err := r.makeRunner(); err != nil {
+		return -1, err
+	}
+	close(r.ready)
+	return end, nil
+}
+
+// CatchUp works like Run and returns nil once nothing is left to do: every event
+// that the log held when it last looked was handled or parked, and repairs and
+// corrections are made; or the reaction is paused, or another process works on it.
+// It is for processes that are woken: when it returns nothing goes on. It is called
+// by one goroutine at a time, any number of times, and not beside Run.
+func (r *Reaction) CatchUp(ctx context.Context) error {
+	start, err := r.begin(ctx)
+	if err != nil {
+		return err
+	}
+	if r.effects != nil {
+		if err := r.began(ctx, start); err != nil {
+			return err
+		}
+	}
+	if err := r.runner.CatchUp(ctx); err != nil || r.effects == nil {
+		return err
+	}
+	return r.effects.Ledger(r.name).Tend(ctx, r.repairs())
 }
 
 // end is the end of the log, waiting for a store that can't be reached.

@@ -58,7 +58,7 @@ func (p *Process) note(t *Turn) error {
 // runTimers fires timers as they become due, until ctx ends.
 func (p *Process) runTimers(ctx context.Context) error {
 	for ctx.Err() == nil {
-		wait, err := p.fireDue(ctx)
+		wait, err := p.fireDue(ctx, p.waitedFor)
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -75,8 +75,9 @@ func (p *Process) runTimers(ctx context.Context) error {
 	return nil
 }
 
-// fireDue fires what is due and says how long nothing will be.
-func (p *Process) fireDue(ctx context.Context) (time.Duration, error) {
+// fireDue fires what is due and says how long nothing will be. Where handled says
+// that an event up to a position is not, it does nothing.
+func (p *Process) fireDue(ctx context.Context, handled func(ctx context.Context, position int64) (bool, error)) (time.Duration, error) {
 	now := p.reaction.opts.Clock()
 	list, err := p.waiting(ctx)
 	if err != nil || len(list) == 0 {
@@ -88,10 +89,11 @@ func (p *Process) fireDue(ctx context.Context) (time.Duration, error) {
 	// An answer that was stored before the time had passed must win, although
 	// nobody may have read it yet.
 	end, err := p.reaction.store.End(ctx)
+	all := false
 	if err == nil {
-		err = p.reaction.WaitFor(ctx, end)
+		all, err = handled(ctx, end)
 	}
-	if err != nil {
+	if err != nil || !all {
 		return 0, err
 	}
 	var change view.Change
