@@ -163,3 +163,23 @@ func TestErrorsMatchTheirSentinels(t *testing.T) {
 		}
 	}
 }
+
+// CheckAppend says without a store what a store would.
+func TestCheckAppend(t *testing.T) {
+	s := annals.New(nil, nil)
+	for _, c := range []struct {
+		stream string
+		events []annals.Event
+	}{
+		{"a b", []annals.Event{{Type: "t"}}}, {"a", nil}, {"a", []annals.Event{{Type: "no type"}}}, {"a", []annals.Event{{Type: "t", Data: []byte("{")}}},
+		{"a", []annals.Event{{ID: "1", Type: "t"}, {ID: "1", Type: "t"}}}, {"a", []annals.Event{{Type: "t", Data: make([]byte, annals.MaxDataBytes+1)}}},
+	} {
+		_, want := s.Append(t.Context(), c.stream, annals.Any, c.events...)
+		if err := annals.CheckAppend(c.stream, c.events...); err == nil || err.Error() != want.Error() {
+			t.Errorf("%v, want %v", err, want)
+		}
+	}
+	if err := annals.CheckAppend("a", annals.Event{Type: "t"}, annals.Event{Type: "t"}); err != nil {
+		t.Error(err)
+	}
+}

@@ -209,6 +209,13 @@ func (e *Event) IsJSON() bool {
 	return err == nil && (media == JSONContentType || strings.HasSuffix(media, "+json"))
 }
 
+// CheckAppend reports what Append refuses of events for a stream whatever the stream
+// holds: *InvalidError. What a store fills in may be missing. It looks at no store, and
+// so neither at versions nor at ids that are taken.
+func CheckAppend(stream string, events ...Event) error {
+	return commitErr(stream, Any, New(nil, nil).stamp(events))
+}
+
 func commitErr(stream string, expected int64, events []Event) error {
 	var v violations
 	v.stream("stream", stream)

@@ -198,6 +198,19 @@ func withoutNulls(raw []byte) []byte {
 	return append(bytes.TrimSuffix(b, []byte{','}), '}')
 }
 
+// DecodeCommand reads a command body, {aggregateId, eventType, eventData, id?}, and
+// no other shape.
+func DecodeCommand(text []byte) (Message, error) {
+	if err := checkObject(text); err != nil {
+		return Message{}, err
+	}
+	m, err := decodeCommand(text)
+	if err == nil && m.Stream == "" {
+		err = annals.Invalid("aggregateId", "must be given")
+	}
+	return m, err
+}
+
 func decodeCommand(text []byte) (Message, error) {
 	var m Message
 	var p problems

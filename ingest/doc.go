@@ -17,4 +17,9 @@
 // A Runner stores many messages at once. Messages of one stream keep their
 // order; ids make a second run over the same input harmless. A command body
 // without an id is a new event on each run.
+//
+// A Receiver stores what a queue or a stream delivers in batches, and may deliver
+// again: the messages of a batch for one stream become one commit, each delivery
+// gets an Outcome of its own, and a message without an id is named after the place
+// that it came from.
 package ingest
