@@ -30,6 +30,8 @@ type calls struct {
 	pause   func(context.Context, time.Duration) error
 	logger  *slog.Logger
 	owed    sync.Map // hashes of bodies that this process has committed and could not promote
+
+	unmarked atomic.Bool // no mark says yet what the tables are
 }
 
 func newCalls(db database, s3 objects, address Address, o Options) *calls {

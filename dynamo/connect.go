@@ -70,13 +70,13 @@ func connect(ctx context.Context, address *Address, opts *Options) (*clients, er
 		cfg.Retryer = newRetryer
 	}
 	c := &clients{
-		db:     dynamodb.NewFromConfig(cfg, func(o *dynamodb.Options) { o.BaseEndpoint = endpoint(address.Endpoint) }),
-		shards: dynamodbstreams.NewFromConfig(cfg, func(o *dynamodbstreams.Options) { o.BaseEndpoint = endpoint(address.Endpoint) }),
+		db:     dynamodb.NewFromConfig(cfg, func(o *dynamodb.Options) { at(&o.BaseEndpoint, address.Endpoint) }),
+		shards: dynamodbstreams.NewFromConfig(cfg, func(o *dynamodbstreams.Options) { at(&o.BaseEndpoint, address.Endpoint) }),
 	}
 	if address.Bucket != "" {
 		c.s3 = s3.NewFromConfig(cfg, func(o *s3.Options) {
-			o.BaseEndpoint = endpoint(address.S3Endpoint)
-			o.UsePathStyle = address.S3Endpoint != ""
+			at(&o.BaseEndpoint, address.S3Endpoint)
+			o.UsePathStyle = o.BaseEndpoint != nil // stand-ins have no names of hosts for buckets
 			if large.HTTPClient != nil {
 				o.HTTPClient = large.HTTPClient
 			}
@@ -86,11 +86,12 @@ func connect(ctx context.Context, address *Address, opts *Options) (*clients, er
 	return c, nil
 }
 
-func endpoint(s string) *string {
-	if s == "" {
-		return nil
+// at sets the endpoint of a client to that of an address, if it names one; else
+// that of the configuration stays, which AWS_ENDPOINT_URL_… may have set.
+func at(endpoint **string, address string) {
+	if address != "" {
+		*endpoint = &address
 	}
-	return aws.String(s)
 }
 
 // Configuration is the AWS configuration that the store at address is opened with

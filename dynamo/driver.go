@@ -51,8 +51,12 @@ type Driver struct {
 	close   context.CancelFunc
 }
 
-// Open opens the store at address, which annals init or Init has made. It reads
-// one item. Close it with Store.Close.
+// Open opens the store at address, whose tables annals init, Init or a deployment
+// has made. It reads one item. Close it with Store.Close.
+//
+// Tables that a deployment has made hold no mark of their layout and bucket. They
+// open all the same; the first sequencer to number something writes the mark, and
+// whoever opens the store from then on is held to it.
 func Open(ctx context.Context, address Address, opts *Options) (*annals.Store, error) {
 	d, err := OpenDriver(ctx, address, opts)
 	if err != nil {
@@ -74,9 +78,11 @@ func OpenDriver(ctx context.Context, address Address, opts *Options) (*Driver, e
 		return nil, err
 	}
 	c := newCalls(clients.db, clients.objects(), address, *opts)
-	if err := c.checkLayout(operation(ctx, "open")); err != nil {
+	marked, err := c.checkLayout(operation(ctx, "open"))
+	if err != nil {
 		return nil, err
 	}
+	c.unmarked.Store(!marked)
 	return newDriver(c, clients.shards, opts.Poll), nil
 }
 
@@ -99,24 +105,23 @@ const (
 	attrBucket = "bucket"
 )
 
-// checkLayout refuses tables that are none of this package's, or of another
-// version of it.
-func (c *calls) checkLayout(ctx context.Context) error {
+// checkLayout refuses tables of another version of this package, and those that
+// were used with another bucket. Tables without a mark are new.
+func (c *calls) checkLayout(ctx context.Context) (marked bool, err error) {
 	i, err := c.get(ctx, c.logTable(), keyStore, 0)
-	if err != nil {
-		return err
+	if i == nil || err != nil {
+		return false, err
 	}
+	return true, c.checkMark(i)
+}
+
+func (c *calls) checkMark(i item) error {
 	hint := "open it with the version of Annals that made it"
 	bucketHint := "give the address the bucket that the store was made with"
 	if i.text(attrBucket) == "" {
 		bucketHint = "leave bucket= out of the address; for a bucket, make another store and move the events there with annals log --json --exact and annals ingest --ordered"
 	}
 	switch got := i.number(attrLayout); {
-	case i == nil:
-		return &annals.Error{
-			Code: annals.CodeNotFound, Message: fmt.Sprintf("the table %s holds no store", c.logTable().name),
-			Hint: "annals init --store '" + c.address.String() + "' completes it",
-		}
 	case got != layout:
 		return &annals.Error{Code: annals.CodeInvalid, Message: fmt.Sprintf("the store %s has layout %d, and this version of Annals reads layout %d", c.address.Name, got, layout), Hint: hint}
 	case i.text(attrBucket) != c.address.Bucket:
@@ -126,6 +131,26 @@ func (c *calls) checkLayout(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// mark says in the log's table what the tables are, for all who open the store
+// later. Of several who do, the first one's mark stands, and the others are held
+// to it.
+func (c *calls) mark(ctx context.Context) (made bool, err error) {
+	i := item{attrKey: textValue(keyStore), attrAt: numberValue(0), attrLayout: numberValue(layout)}
+	if c.address.Bucket != "" {
+		i[attrBucket] = textValue(c.address.Bucket)
+	}
+	there, _, err := c.put(ctx, c.logTable(), i)
+	if errors.Is(err, errTaken) {
+		err = c.checkMark(there)
+	} else {
+		made = err == nil
+	}
+	if err == nil {
+		c.unmarked.Store(false)
+	}
+	return made, err
 }
 
 // begin names the operation, and ends it when the driver is closed.

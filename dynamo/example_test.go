@@ -21,7 +21,7 @@ func ExampleAddress_Plan() {
 	// Output:
 	// table orders-events: keys stream (S), version (N); on-demand; stream of new images; deletion protection
 	// table orders-events: point-in-time recovery
-	// table orders-log: keys key (S), at (N); on-demand; deletion protection
+	// table orders-log: keys key (S), at (N); on-demand; stream of keys; deletion protection
 	// table orders-log: point-in-time recovery
 	// table orders-log: time to live by until
 	// table orders-views: keys space (S), key (S); on-demand; deletion protection

@@ -34,7 +34,7 @@ func (a Address) Plan() []Part {
 	parts := []Part{
 		{Resource: events, Setting: "keys stream (S), version (N); on-demand; stream of new images; deletion protection"},
 		{Resource: events, Setting: "point-in-time recovery"},
-		{Resource: log, Setting: "keys key (S), at (N); on-demand; deletion protection"},
+		{Resource: log, Setting: "keys key (S), at (N); on-demand; stream of keys; deletion protection"},
 		{Resource: log, Setting: "point-in-time recovery"},
 		{Resource: log, Setting: "time to live by " + attrUntil},
 	}
@@ -76,13 +76,17 @@ type maker struct {
 
 func (m *maker) run(ctx context.Context) error {
 	// Before anything is made: the store may be there with another bucket.
-	if err := m.calls.checkLayout(ctx); err != nil && annals.CodeOf(err) != annals.CodeNotFound {
+	if _, err := m.calls.checkLayout(ctx); err != nil && annals.CodeOf(err) != annals.CodeNotFound {
 		return err
 	}
 	steps := []func(context.Context) (bool, error){
-		func(ctx context.Context) (bool, error) { return m.table(ctx, m.calls.eventsTable(), true) },
+		func(ctx context.Context) (bool, error) {
+			return m.table(ctx, m.calls.eventsTable(), types.StreamViewTypeNewImage)
+		},
 		func(ctx context.Context) (bool, error) { return m.recovery(ctx, m.calls.eventsTable()) },
-		func(ctx context.Context) (bool, error) { return m.table(ctx, m.calls.logTable(), false) },
+		func(ctx context.Context) (bool, error) {
+			return m.table(ctx, m.calls.logTable(), types.StreamViewTypeKeysOnly)
+		},
 		func(ctx context.Context) (bool, error) { return m.recovery(ctx, m.calls.logTable()) },
 		m.timeToLive,
 	}
@@ -90,7 +94,7 @@ func (m *maker) run(ctx context.Context) error {
 	if m.clients.s3 != nil {
 		steps = append(steps, m.bucket, m.closeBucket, m.lifecycle)
 	}
-	for i, step := range append(steps, m.mark) {
+	for i, step := range append(steps, m.calls.mark) {
 		part := m.plan[i]
 		made, err := step(ctx)
 		switch {
@@ -108,8 +112,9 @@ func (m *maker) run(ctx context.Context) error {
 	return nil
 }
 
-// table makes a table, or checks the one that is there.
-func (m *maker) table(ctx context.Context, t table, stream bool) (made bool, err error) {
+// table makes a table, or checks the one that is there. stream is what its stream
+// holds; empty for none.
+func (m *maker) table(ctx context.Context, t table, stream types.StreamViewType) (made bool, err error) {
 	sort := types.ScalarAttributeTypeN
 	if t.named {
 		sort = types.ScalarAttributeTypeS
@@ -121,8 +126,8 @@ func (m *maker) table(ctx context.Context, t table, stream bool) (made bool, err
 		},
 		KeySchema: []types.KeySchemaElement{{AttributeName: &t.pk, KeyType: types.KeyTypeHash}, {AttributeName: &t.sk, KeyType: types.KeyTypeRange}},
 	}
-	if stream {
-		in.StreamSpecification = &types.StreamSpecification{StreamEnabled: aws.Bool(true), StreamViewType: types.StreamViewTypeNewImage}
+	if stream != "" {
+		in.StreamSpecification = &types.StreamSpecification{StreamEnabled: aws.Bool(true), StreamViewType: stream}
 	}
 	_, err = m.clients.db.CreateTable(ctx, in)
 	var there *types.ResourceInUseException
@@ -130,24 +135,34 @@ func (m *maker) table(ctx context.Context, t table, stream bool) (made bool, err
 		return false, m.calls.failed(ctx, "CreateTable", t.name, err)
 	}
 	made = err == nil
+	is, err := m.active(ctx, t, made)
+	if err != nil {
+		return false, err
+	}
+	return made, m.check(ctx, t, is, stream)
+}
+
+// active waits until a table is, and describes it. One that was just made may not
+// be seen at once.
+func (m *maker) active(ctx context.Context, t table, made bool) (*types.TableDescription, error) {
 	for range 300 {
 		out, err := m.clients.db.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &t.name})
 		var notYet *types.ResourceNotFoundException
 		if err != nil && !(made && errors.As(err, &notYet)) {
-			return false, m.calls.failed(ctx, "DescribeTable", t.name, err)
+			return nil, m.calls.failed(ctx, "DescribeTable", t.name, err)
 		}
 		if err == nil && out.Table.TableStatus == types.TableStatusActive {
-			return made, m.check(ctx, t, out.Table, stream)
+			return out.Table, nil
 		}
 		if err := m.calls.pause(ctx, time.Second); err != nil {
-			return false, err
+			return nil, err
 		}
 	}
-	return false, &annals.Error{Code: annals.CodeTimeout, Message: "the table " + t.name + " did not become active in five minutes", Hint: "run the command again"}
+	return nil, &annals.Error{Code: annals.CodeTimeout, Message: "the table " + t.name + " did not become active in five minutes", Hint: "run the command again"}
 }
 
 // check refuses a table that is another's and completes one of ours.
-func (m *maker) check(ctx context.Context, t table, is *types.TableDescription, stream bool) error {
+func (m *maker) check(ctx context.Context, t table, is *types.TableDescription, stream types.StreamViewType) error {
 	keys := map[string]types.KeyType{}
 	for _, k := range is.KeySchema {
 		keys[aws.ToString(k.AttributeName)] = k.KeyType
@@ -156,20 +171,31 @@ func (m *maker) check(ctx context.Context, t table, is *types.TableDescription, 
 		return &annals.Error{Code: annals.CodeInvalid, Message: "the table " + t.name + " is there with other keys than a store's", Hint: "give the store another name"}
 	}
 	if !aws.ToBool(is.DeletionProtectionEnabled) {
-		_, err := m.clients.db.UpdateTable(ctx, &dynamodb.UpdateTableInput{TableName: &t.name, DeletionProtectionEnabled: aws.Bool(true)})
-		if err := m.offered(ctx, "UpdateTable", t.name, err); err != nil && !errors.Is(err, errNotOffered) {
+		err := m.update(ctx, t, &dynamodb.UpdateTableInput{DeletionProtectionEnabled: aws.Bool(true)})
+		if err != nil && !errors.Is(err, errNotOffered) {
 			return err
 		}
 	}
-	if spec := is.StreamSpecification; stream && (spec == nil || !aws.ToBool(spec.StreamEnabled)) {
-		_, err := m.clients.db.UpdateTable(ctx, &dynamodb.UpdateTableInput{
-			TableName: &t.name, StreamSpecification: &types.StreamSpecification{StreamEnabled: aws.Bool(true), StreamViewType: types.StreamViewTypeNewImage},
+	if spec := is.StreamSpecification; stream != "" && (spec == nil || !aws.ToBool(spec.StreamEnabled)) {
+		return m.update(ctx, t, &dynamodb.UpdateTableInput{
+			StreamSpecification: &types.StreamSpecification{StreamEnabled: aws.Bool(true), StreamViewType: stream},
 		})
-		return m.offered(ctx, "UpdateTable", t.name, err)
-	} else if stream && spec.StreamViewType != types.StreamViewTypeNewImage && spec.StreamViewType != types.StreamViewTypeNewAndOldImages {
+	} else if stream == types.StreamViewTypeNewImage && spec.StreamViewType != stream && spec.StreamViewType != types.StreamViewTypeNewAndOldImages {
 		return &annals.Error{Code: annals.CodeInvalid, Message: "the stream of the table " + t.name + " holds no new images", Hint: "switch that stream off, and run annals init again"}
 	}
 	return nil
+}
+
+// update changes a table and waits until it is active again, as it takes no other
+// change before.
+func (m *maker) update(ctx context.Context, t table, in *dynamodb.UpdateTableInput) error {
+	in.TableName = &t.name
+	_, err := m.clients.db.UpdateTable(ctx, in)
+	if err = m.offered(ctx, "UpdateTable", t.name, err); err != nil {
+		return err
+	}
+	_, err = m.active(ctx, t, false)
+	return err
 }
 
 // errNotOffered says that a stand-in for AWS does not know a request.
@@ -181,8 +207,7 @@ func (m *maker) offered(ctx context.Context, action, resource string, err error)
 		return nil
 	}
 	var api smithy.APIError
-	a := m.calls.address
-	if errors.As(err, &api) && (a.Endpoint != "" || a.S3Endpoint != "") {
+	if errors.As(err, &api) && (m.clients.db.Options().BaseEndpoint != nil || m.clients.s3 != nil && m.clients.s3.Options().BaseEndpoint != nil) {
 		switch api.ErrorCode() {
 		case "UnknownOperationException", "UnknownOperation", "NotImplemented", "MethodNotAllowed", "UnsupportedOperation":
 			return errNotOffered
@@ -286,18 +311,4 @@ func (m *maker) lifecycle(ctx context.Context) (bool, error) {
 		})},
 	})
 	return true, m.offered(ctx, "PutLifecycleConfiguration", a.Bucket, err)
-}
-
-// mark says last what the tables are, so that a store that is half made does not
-// open.
-func (m *maker) mark(ctx context.Context) (bool, error) {
-	i := item{attrKey: textValue(keyStore), attrAt: numberValue(0), attrLayout: numberValue(layout)}
-	if m.calls.address.Bucket != "" {
-		i[attrBucket] = textValue(m.calls.address.Bucket)
-	}
-	_, _, err := m.calls.put(ctx, m.calls.logTable(), i)
-	if errors.Is(err, errTaken) {
-		return false, m.calls.checkLayout(ctx)
-	}
-	return err == nil, err
 }

@@ -319,6 +319,11 @@ func (s *Sequencer) flush(ctx context.Context) error {
 	for i := range p.events {
 		p.events[i].Position = p.first + int64(i)
 	}
+	if s.calls.unmarked.Load() {
+		if _, err := s.calls.mark(ctx); err != nil {
+			return err
+		}
+	}
 	if err := s.writePage(ctx, &p); err != nil {
 		return err
 	}

@@ -35,7 +35,7 @@ func viewsParts(store string) []Part {
 func (m *maker) viewsSteps() []func(context.Context) (bool, error) {
 	t := m.calls.viewsTable()
 	return []func(context.Context) (bool, error){
-		func(ctx context.Context) (bool, error) { return m.table(ctx, t, false) },
+		func(ctx context.Context) (bool, error) { return m.table(ctx, t, "") },
 		func(ctx context.Context) (bool, error) { return m.recovery(ctx, t) },
 		func(ctx context.Context) (bool, error) { return m.markViews(ctx, t) },
 	}

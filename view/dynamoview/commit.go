@@ -47,7 +47,13 @@ func (s *Store) Commit(ctx context.Context, c view.Change) error {
 		return err
 	}
 	defer done()
-	switch writes := s.writes(&c); {
+	writes := s.writes(&c)
+	if len(writes) > 0 && s.unmarked.Load() {
+		if err := s.mark(ctx); err != nil {
+			return s.ended(err)
+		}
+	}
+	switch {
 	case len(writes) == 0:
 		return nil
 	case len(writes) == 1 && writes[0].Put != nil:

@@ -67,8 +67,47 @@ func TestOpenRefusesATableOfSomethingElse(t *testing.T) {
 	if _, err := client.DeleteItem(t.Context(), &dynamodb.DeleteItemInput{TableName: &table, Key: name(markSpace, markKey)}); err != nil {
 		t.Fatal(err)
 	}
-	_, err = Open(t.Context(), client, table)
-	wantRefusal(t, err, annals.CodeNotFound, "holds no views", "annals init")
+}
+
+func TestATableWithoutAMarkIsMarkedByTheFirstCommit(t *testing.T) {
+	endpoint, table := newTable(t)
+	client := newClient(endpoint)
+	markItem := func() item {
+		t.Helper()
+		out, err := client.GetItem(t.Context(), &dynamodb.GetItemInput{TableName: &table, Key: name(markSpace, markKey)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out.Item
+	}
+	unmark := func() {
+		t.Helper()
+		if _, err := client.DeleteItem(t.Context(), &dynamodb.DeleteItemInput{TableName: &table, Key: name(markSpace, markKey)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	commit := func(s *Store) error {
+		return s.Commit(t.Context(), view.Change{Put: []view.Put{{Space: "a", Document: view.Document{Key: "k", Data: []byte(`1`)}}}})
+	}
+	unmark()
+	s, other := mustOpen(t, client, table), mustOpen(t, client, table)
+	if _, err := s.Get(t.Context(), "a", "k"); err != nil || markItem() != nil {
+		t.Fatalf("reading said %v and left the mark %v", err, markItem())
+	}
+	if err := commit(s); err != nil || number(markItem()[attrLayout]) != layout {
+		t.Fatalf("the first commit said %v and left the mark %v", err, markItem())
+	}
+	if err := commit(other); err != nil {
+		t.Fatalf("the second one's first commit said %v", err)
+	}
+
+	unmark()
+	late := mustOpen(t, client, table)
+	newer := item{attrSpace: text(markSpace), attrKey: text(markKey), attrLayout: &types.AttributeValueMemberN{Value: "2"}}
+	if _, err := client.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: &table, Item: newer}); err != nil {
+		t.Fatal(err)
+	}
+	wantRefusal(t, commit(late), annals.CodeInvalid, "layout 2")
 }
 
 func TestAnItemThatIsNoDocumentIsDamage(t *testing.T) {

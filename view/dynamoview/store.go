@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -48,13 +49,17 @@ type Store struct {
 	random func() uint64
 	pause  func(context.Context, time.Duration) error
 
+	unmarked atomic.Bool // no mark says yet what the table is
+
 	closing context.Context
 	close   context.CancelFunc
 }
 
 var _ view.Store = (*Store)(nil)
 
-// Open opens the views in a table, which annals init has made. It reads one item.
+// Open opens the views in a table, which annals init or a deployment has made. It
+// reads one item. A table that a deployment has made holds no mark of its layout:
+// the first Commit writes it.
 // Errors: annals.ErrNotFound where there is no such table, annals.ErrInvalid where
 // it is another's or of another version, and those of every request.
 func Open(ctx context.Context, client *dynamodb.Client, table string) (*Store, error) {
@@ -96,22 +101,50 @@ func (s *Store) backoff(ctx context.Context, try int) error {
 	return s.pause(ctx, d/2+time.Duration(s.random()%uint64(d/2)))
 }
 
-// checkLayout refuses a table that holds something else.
+// checkLayout refuses a table of another version. One without a mark is new.
 func (s *Store) checkLayout(ctx context.Context) error {
 	out, err := s.db.GetItem(ctx, &dynamodb.GetItemInput{TableName: &s.table, Key: name(markSpace, markKey), ConsistentRead: aws.Bool(true)})
 	if err != nil {
 		return s.failed(ctx, "GetItem", err)
 	}
 	if out.Item == nil {
-		return &annals.Error{Code: annals.CodeNotFound, Message: "the table " + s.table + " holds no views", Hint: s.initHint()}
+		s.unmarked.Store(true)
+		return nil
 	}
-	if got := number(out.Item[attrLayout]); got != layout {
+	return s.checkMark(out.Item)
+}
+
+func (s *Store) checkMark(mark item) error {
+	if got := number(mark[attrLayout]); got != layout {
 		return &annals.Error{
 			Code: annals.CodeInvalid, Message: fmt.Sprintf("the views in the table %s have layout %d, and this version of Annals reads layout %d", s.table, got, layout),
 			Hint: "open them with the version of Annals that made them; or delete the table, make it anew with annals init, and build the views with annals projection rebuild --all",
 		}
 	}
 	return nil
+}
+
+// mark says what the table is, for all who open it later. Of several who do, the
+// first one's mark stands, and the others are held to it.
+func (s *Store) mark(ctx context.Context) error {
+	i := name(markSpace, markKey)
+	i[attrLayout] = &types.AttributeValueMemberN{Value: strconv.Itoa(layout)}
+	_, err := s.db.PutItem(ctx, &dynamodb.PutItemInput{
+		TableName: &s.table, Item: i,
+		ConditionExpression: aws.String("attribute_not_exists(#s)"), ExpressionAttributeNames: map[string]string{"#s": attrSpace},
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	})
+	var there *types.ConditionalCheckFailedException
+	switch {
+	case errors.As(err, &there):
+		err = s.checkMark(there.Item)
+	case err != nil:
+		err = s.failed(ctx, "PutItem", err)
+	}
+	if err == nil {
+		s.unmarked.Store(false)
+	}
+	return err
 }
 
 // begin ends a call when the Store is closed.
