@@ -75,7 +75,7 @@ type Place struct {
 type Destination struct {
 	Kind Kind `json:"kind,omitempty"`
 	// Name is the path of a file, the address of a store without secrets, or the name of
-	// a stream or a projection.
+	// a stream, of Kinesis too, or of a projection.
 	Name string `json:"name,omitempty"`
 }
 
@@ -88,6 +88,7 @@ const (
 	KindStore      Kind = "store"
 	KindStream     Kind = "stream"
 	KindProjection Kind = "projection"
+	KindKinesis    Kind = "kinesis" // a data stream of AWS Kinesis; see package kinesis
 )
 
 func (d Destination) String() string {

@@ -111,16 +111,26 @@ func (s *Selection) any(ctx context.Context, store *annals.Store, end int64) (bo
 // Errors: annals.ErrNotFound; annals.ErrConflict where it has finished; annals.ErrInvalid
 // where target is not that of the playback.
 func Resume(ctx context.Context, store *annals.Store, id string, target Target, opts *Options) (*Run, error) {
+	return takeOver(ctx, store, id, target, opts, func(r *Run) error {
+		if r.p.State != StateFinished {
+			return nil
+		}
+		return &annals.Error{
+			Code: annals.CodeConflict, Message: "playback " + id + " has finished: there is nothing to do",
+			Hint: "annals playback start begins another one",
+		}
+	})
+}
+
+// takeOver makes a Run of a recorded playback, unless refuse has something against it.
+func takeOver(ctx context.Context, store *annals.Store, id string, target Target, opts *Options, refuse func(*Run) error) (*Run, error) {
 	r := newRun(store, target, opts)
 	var err error
 	if r.p, err = Show(ctx, store, id, r.opts); err != nil {
 		return nil, err
 	}
-	if r.p.State == StateFinished {
-		return nil, &annals.Error{
-			Code: annals.CodeConflict, Message: "playback " + id + " has finished: there is nothing to do",
-			Hint: "annals playback start begins another one",
-		}
+	if err := refuse(r); err != nil {
+		return nil, err
 	}
 	if target == nil && r.p.Target.Kind == KindStream {
 		r.target = ToStream(r.p.Target.Name)
@@ -158,7 +168,7 @@ func (r *Run) Playback() Playback { return r.p }
 // Run sends the events until the selection's end and returns what was recorded last.
 //
 // Where ctx ends before, the playback is recorded as stopped and the error is that of
-// ctx. ErrNotOwner: it was stopped or resumed elsewhere. Any other error is recorded as
+// ctx; see ErrHandOver for the exception. ErrNotOwner: it was stopped or resumed elsewhere. Any other error is recorded as
 // its failure, and returned. In every case what the record says is in the target, and
 // Resume goes on there.
 func (r *Run) Run(ctx context.Context) (p Playback, err error) {
@@ -177,6 +187,9 @@ func (r *Run) Run(ctx context.Context) (p Playback, err error) {
 	if ctx.Err() != nil {
 		typ, to.Error, to.Reason = Stopped, "", "interrupted"
 		err = ctx.Err()
+		if errors.Is(context.Cause(ctx), ErrHandOver) {
+			typ, to.Reason, err = Progressed, "", ErrHandOver
+		}
 	}
 	if recording := r.p.advance(last, r.store, r.opts.Clock(), typ, to); recording != nil {
 		err = errors.Join(err, fmt.Errorf("that was not recorded: %w", recording))
