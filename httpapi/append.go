@@ -34,9 +34,17 @@ func (s *server) append(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	commit, err := s.store.Append(r.Context(), r.vars[0], expected, events...)
+	return s.commit(w, r, r.vars[0], expected, events)
+}
+
+// commit appends events and answers with what became of them.
+func (s *server) commit(w http.ResponseWriter, r *request, stream string, expected int64, events []annals.Event) error {
+	commit, err := s.store.Append(r.Context(), stream, expected, events...)
 	if err != nil {
 		return err
+	}
+	if s.opts.Stored != nil {
+		s.opts.Stored(r.Context(), commit, events)
 	}
 	status := http.StatusCreated
 	if commit.Replayed {

@@ -46,6 +46,9 @@ func (s *server) ingest(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
+	if s.opts.Accept != nil {
+		return s.accept(w, r, items)
+	}
 	results := []ingestResult{}
 	runner := ingest.Runner{Store: s.store, Each: func(result ingest.Result) {
 		results = append(results, newIngestResult(result))

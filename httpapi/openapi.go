@@ -102,7 +102,7 @@ func schemas() object {
 	}
 	violation := strict([]string{"field", "message"}, object{"field": text, "message": text})
 	result := strict([]string{"number", "status"}, object{
-		"number": count, "status": object{"enum": []string{"stored", "replayed", "refused"}},
+		"number": count, "status": object{"enum": []string{"stored", "replayed", "refused", "accepted", "not_accepted", "unknown"}},
 		"id": text, "stream": text, "version": text, "position": text, "error": ref("Problem"),
 	})
 	call := strict([]string{"service", "status", "durationMs", "error"}, object{
@@ -123,6 +123,7 @@ func schemas() object {
 		"Ingested": strict([]string{"stored", "replayed", "refused", "results"}, object{
 			"stored": count, "replayed": count, "refused": count, "results": list(result),
 		}),
+		"AcceptedMessages": strict([]string{"messages", "ids"}, object{"messages": count, "ids": list(text)}),
 		"Trace": strict([]string{"requestId", "events", "calls", "faulty"}, object{
 			"requestId": text, "events": list(ref("Event")), "calls": list(call), "faulty": orNull("string"),
 		}),

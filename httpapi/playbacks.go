@@ -18,13 +18,21 @@ type Playbacks struct {
 	Playbacks []playback.Playback `json:"playbacks"`
 }
 
-// A PlaybackRequest is the body that starts a playback. A target of kind stream or
-// projection is named; none has subscribers only.
+// A PlaybackRequest is the body that starts a playback. A target of kind stream,
+// projection or kinesis is named; none is Options.PlaybackTo.
 type PlaybackRequest struct {
 	ID        string               `json:"id,omitempty"` // random if empty
 	Selection playback.Selection   `json:"selection"`
 	Target    playback.Destination `json:"target,omitzero"`
 	Rate      float64              `json:"rate,omitempty"` // events a second; 0 is no limit
+}
+
+// A PlaybackRunner works on playbacks that requests start, stop and resume, behind their
+// answers. *playback.Runner does so in the background of a process.
+type PlaybackRunner interface {
+	Start(ctx context.Context, selection playback.Selection, target playback.Target, id string, rate float64) (playback.Playback, error)
+	Resume(ctx context.Context, id string, target playback.Target) (playback.Playback, error)
+	Stop(ctx context.Context, id, reason string) (playback.Playback, error)
 }
 
 const maxPlaybackBytes = 1 << 20
@@ -46,6 +54,9 @@ func (s *server) startPlayback(w http.ResponseWriter, r *request) error {
 		}
 		writeJSON(w, http.StatusOK, mediaJSON, counts)
 		return nil
+	}
+	if asked.Target == (playback.Destination{}) {
+		asked.Target = s.opts.PlaybackTo
 	}
 	target, err := s.playbackTarget(asked.Target)
 	if err != nil {
@@ -93,7 +104,7 @@ func (s *server) playbackTarget(to playback.Destination) (playback.Target, error
 	switch to.Kind {
 	case "":
 		if to.Name != "" {
-			return nil, annals.Invalid("target", "has a name and no kind: stream or projection")
+			return nil, annals.Invalid("target", "has a name and no kind: stream, projection or kinesis")
 		}
 		return nil, nil
 	case playback.KindStream:
@@ -103,10 +114,15 @@ func (s *server) playbackTarget(to playback.Destination) (playback.Target, error
 			return nil, noProjections()
 		}
 		return IntoProjection(s.opts.Projections, to.Name), nil
+	case playback.KindKinesis:
+		if s.opts.PlaybackTarget == nil {
+			return nil, annals.Invalid("target", "this server does not send to Kinesis: annals playback start --to-kinesis with the store's own address does it from there")
+		}
+		return s.opts.PlaybackTarget(to)
 	case playback.KindFile, playback.KindStore:
 		return nil, annals.Invalid("target", "a server writes no %s for its clients: annals playback --store with its address does it from there", to.Kind)
 	}
-	return nil, annals.Invalid("target", "has the unknown kind %.40q: it must be stream or projection", to.Kind)
+	return nil, annals.Invalid("target", "has the unknown kind %.40q: it must be stream, projection or kinesis", to.Kind)
 }
 
 func (s *server) listPlaybacks(w http.ResponseWriter, r *request) error {

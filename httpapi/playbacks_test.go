@@ -282,3 +282,43 @@ func TestPlaybackIntoAProjection(t *testing.T) {
 	k.want(t, "DELETE /v1/projections/orders/generations/2", 200)
 	k.ask(t, 404, "GET", "/v1/playbacks/next", "")
 }
+
+// Without a target a playback goes where the server is told, and to Kinesis only with
+// what sends there.
+func TestPlaybackTargetOfTheServer(t *testing.T) {
+	s := playing(t)
+	if text := s.ask(t, 400, "POST", "/v1/playbacks", `{"target":{"kind":"kinesis","name":"k"}}`); !strings.Contains(text, "does not send to Kinesis") {
+		t.Error(text)
+	}
+	opts := &playback.Options{Runner: "server", Clock: func() time.Time { return storetest.Epoch }}
+	runner := playback.NewRunner(s.store, opts, nil)
+	defer runner.Close()
+	other := live{httptest.NewServer(New(s.store, &Options{
+		Playbacks: runner, PlaybackTo: playback.Destination{Kind: playback.KindKinesis, Name: "k"},
+		PlaybackTarget: func(to playback.Destination) (playback.Target, error) {
+			if to.Name != "k" {
+				return nil, annals.Invalid("target", "is not k")
+			}
+			return renamed{playback.ToStream("again"), to}, nil
+		},
+	})), s.store}
+	defer other.Close()
+	other.ask(t, 201, "POST", "/v1/playbacks", `{"id":"pb"}`)
+	if text := other.finished(t, "pb"); !strings.Contains(text, `"target":{"kind":"kinesis","name":"k"}`) || !strings.Contains(text, `"events":6`) {
+		t.Error(text)
+	}
+	other.ask(t, 400, "POST", "/v1/playbacks", `{"target":{"kind":"kinesis","name":"j"}}`)
+	if _, err := playback.Start(t.Context(), s.store, playback.Selection{}, nil, &playback.Options{ID: "slow"}); err != nil { // to subscribers
+		t.Fatal(err)
+	}
+	if text := other.ask(t, 200, "POST", "/v1/playbacks/slow/resume", ""); !strings.Contains(text, `"target":{}`) {
+		t.Error(text)
+	}
+}
+
+type renamed struct {
+	playback.Target
+	to playback.Destination
+}
+
+func (r renamed) Destination() playback.Destination { return r.to }

@@ -88,6 +88,9 @@ func (s *server) readLog(w http.ResponseWriter, r *request) error {
 	if follow {
 		ctx, cancel := s.untilEnding(r)
 		defer cancel()
+		if s.opts.LongPoll > 0 {
+			return s.poll(ctx, out, q)
+		}
 		if err := out.follow(ctx, s.store.Follow(ctx, q)); err != nil {
 			return err
 		}
@@ -105,6 +108,34 @@ func (s *server) readLog(w http.ResponseWriter, r *request) error {
 	out.closed = 0 < q.Until && q.Until <= end
 	if err := out.all(s.store.Log(r.Context(), q)); err != nil {
 		return err
+	}
+	return out.end()
+}
+
+// pollLimit is the most events that one poll of a follower brings.
+const pollLimit = 1000
+
+// poll answers a follower as a whole: it waits for the first event and adds those
+// that the log holds behind it by then.
+func (s *server) poll(ctx context.Context, out *eventWriter, q annals.Query) error {
+	out.begin()
+	for e, err := range s.store.Follow(ctx, q) {
+		if err == nil {
+			err = out.event(&e)
+		}
+		if err != nil && ctx.Err() == nil {
+			return err
+		}
+		more := pollLimit - 1
+		if q.Limit > 0 {
+			more = min(more, q.Limit-1)
+		}
+		if q.After, q.Limit = e.Position, more; err == nil && more > 0 {
+			if err := out.all(s.store.Log(ctx, q)); err != nil && ctx.Err() == nil {
+				return err
+			}
+		}
+		break
 	}
 	return out.end()
 }

@@ -11,6 +11,7 @@ import (
 type route struct {
 	method  string
 	path    string // may hold {names}
+	group   Group
 	id      string // OpenAPI's operationId, and the label of metrics
 	summary string
 	query   []param
@@ -57,7 +58,7 @@ var routes = slices.Concat(storeRoutes, viewRoutes, projectionRoutes, consumerRo
 
 var storeRoutes = []route{
 	{
-		method: "POST", path: "/v1/streams/{stream}/events", id: "append",
+		method: "POST", path: "/v1/streams/{stream}/events", group: GroupCommand, id: "append",
 		summary: "Append one event or an array of events to a stream, all or none.",
 		headers: []param{
 			{"If-Match", "string", `the stream's exact version in quotes, such as "7"`},
@@ -71,7 +72,7 @@ var storeRoutes = []route{
 		handle: (*server).append,
 	},
 	{
-		method: "GET", path: "/v1/streams/{stream}/events", id: "readStream",
+		method: "GET", path: "/v1/streams/{stream}/events", group: GroupQuery, id: "readStream",
 		summary: "Read the events of one stream by version.",
 		query: []param{
 			{"from", "string", "first version"}, {"to", "string", "last version"}, backwardParam, limitParam, exactParam,
@@ -84,7 +85,7 @@ var storeRoutes = []route{
 		handle: (*server).readStream,
 	},
 	{
-		method: "GET", path: "/v1/events", id: "readLog",
+		method: "GET", path: "/v1/events", group: GroupQuery, id: "readLog",
 		summary: "Read the log by position, and follow it as events arrive.",
 		query: []param{
 			{"after", "string", "only positions behind this one"}, {"until", "string", "only positions up to this one"},
@@ -100,23 +101,38 @@ var storeRoutes = []route{
 		handle: (*server).readLog,
 	},
 	{
-		method: "POST", path: "/v1/ingest", id: "ingest",
+		method: "POST", path: "/v1/commands", group: GroupCommand, id: "command",
+		summary: "Append one command body or an array of them to the stream that they name, all or none.",
+		headers: []param{
+			{"If-Match", "string", `the stream's exact version in quotes, such as "7"`},
+			{"If-None-Match", "string", "* for a stream that must not exist yet"},
+		},
+		accepts: []string{mediaJSON},
+		answers: map[int]answer{
+			201: {"stored", []string{mediaJSON}, "Commit"}, 200: {"stored before", []string{mediaJSON}, "Commit"},
+			400: problemAnswer, 403: problemAnswer, 409: problemAnswer, 408: problemAnswer, 413: problemAnswer, 415: problemAnswer, 503: problemAnswer, 504: problemAnswer, 507: problemAnswer,
+		},
+		handle: (*server).command,
+	},
+	{
+		method: "POST", path: "/v1/ingest", group: GroupIngest, id: "ingest",
 		summary: "Store one message, an array, or NDJSON: CloudEvents, tracking messages, command bodies.",
 		accepts: []string{mediaJSON, mediaNDJSON, mediaEvent, mediaBatch},
 		answers: map[int]answer{
 			200: {"what became of each message", []string{mediaJSON}, "Ingested"},
-			400: problemAnswer, 403: problemAnswer, 409: problemAnswer, 408: problemAnswer, 413: problemAnswer, 415: problemAnswer, 503: problemAnswer, 507: problemAnswer,
+			202: {"all are accepted, and stored later", []string{mediaJSON}, "AcceptedMessages"},
+			400: problemAnswer, 403: problemAnswer, 409: problemAnswer, 408: problemAnswer, 413: problemAnswer, 415: problemAnswer, 503: problemAnswer, 504: problemAnswer, 507: problemAnswer,
 		},
 		handle: (*server).ingest,
 	},
 	{
-		method: "GET", path: "/v1/traces/{requestId}", id: "trace",
+		method: "GET", path: "/v1/traces/{requestId}", group: GroupQuery, id: "trace",
 		summary: "The flow of one request: its events, its calls, and the service at fault.",
 		answers: map[int]answer{200: {"the trace", []string{mediaJSON}, "Trace"}, 400: problemAnswer, 404: problemAnswer, 500: problemAnswer, 503: problemAnswer},
 		handle:  (*server).trace,
 	},
 	{
-		method: "GET", path: "/v1/position", id: "position",
+		method: "GET", path: "/v1/position", group: GroupQuery, id: "position",
 		summary: "The position of the log's last event, or of one event; waits for it.",
 		query: []param{
 			{"after", "string", "answer once the log is past this position"},
@@ -132,17 +148,17 @@ var storeRoutes = []route{
 // processRoutes are about the server itself.
 var processRoutes = []route{
 	{
-		method: "GET", path: "/healthz", id: "health", summary: "Whether the process lives.",
+		method: "GET", path: "/healthz", group: GroupProcess, id: "health", summary: "Whether the process lives.",
 		answers: map[int]answer{200: {"it does", []string{mediaJSON}, "Status"}},
 		handle:  (*server).health,
 	},
 	{
-		method: "GET", path: "/readyz", id: "ready", summary: "Whether the store answers.",
+		method: "GET", path: "/readyz", group: GroupProcess, id: "ready", summary: "Whether the store answers.",
 		answers: map[int]answer{200: {"it does", []string{mediaJSON}, "Status"}, 503: problemAnswer},
 		handle:  (*server).ready,
 	},
 	{
-		method: "GET", path: "/metrics", id: "metrics", summary: "Metrics for Prometheus.",
+		method: "GET", path: "/metrics", group: GroupProcess, id: "metrics", summary: "Metrics for Prometheus.",
 		answers: map[int]answer{200: {"metrics", []string{"text/plain"}, ""}},
 		handle:  (*server).metrics,
 	},
@@ -151,11 +167,11 @@ var processRoutes = []route{
 func init() {
 	// These describe the table and so can't stand in its initializer.
 	routes = append(routes, route{
-		method: "GET", path: "/openapi.json", id: "openapi", summary: "This interface as an OpenAPI 3.1 document.",
+		method: "GET", path: "/openapi.json", group: GroupProcess, id: "openapi", summary: "This interface as an OpenAPI 3.1 document.",
 		answers: map[int]answer{200: {"the document", []string{mediaJSON}, ""}},
 		handle:  (*server).openAPI,
 	}, route{
-		method: "GET", path: "/", id: "index", summary: "This list.",
+		method: "GET", path: "/", group: GroupProcess, id: "index", summary: "This list.",
 		answers: map[int]answer{200: {"the resources", []string{"text/plain"}, ""}},
 		handle:  (*server).index,
 	})

@@ -2,33 +2,33 @@ package httpapi
 
 var playbackRoutes = []route{
 	{
-		method: "POST", path: "/v1/playbacks", id: "startPlayback",
-		summary: "Send a part of the log again: to a stream of this store, into a new generation of a projection, or to subscribers.",
+		method: "POST", path: "/v1/playbacks", group: GroupPlayback, id: "startPlayback",
+		summary: "Send a part of the log again: to a stream of this store, into a new generation of a projection, to a stream of Kinesis where the server can, or to subscribers.",
 		query:   []param{{"dryRun", "boolean", "count what would be sent, and do nothing"}},
 		accepts: []string{mediaJSON},
 		answers: playbackAnswers(201, answer{"it was started", []string{mediaJSON}, "Playback"}, answer{"with dryRun, what would be sent", []string{mediaJSON}, "Counts"}),
 		handle:  (*server).startPlayback,
 	},
 	{
-		method: "GET", path: "/v1/playbacks", id: "playbacks", summary: "Every playback, the newest first.",
+		method: "GET", path: "/v1/playbacks", group: GroupQuery, id: "playbacks", summary: "Every playback, the newest first.",
 		answers: playbackAnswers(0, answer{}, answer{"playbacks", []string{mediaJSON}, "Playbacks"}), handle: (*server).listPlaybacks,
 	},
 	{
-		method: "GET", path: "/v1/playbacks/{id}", id: "playback", summary: "One playback, and how far it has come.",
+		method: "GET", path: "/v1/playbacks/{id}", group: GroupQuery, id: "playback", summary: "One playback, and how far it has come.",
 		answers: playbackAnswers(0, answer{}, answer{"the playback", []string{mediaJSON}, "Playback"}), handle: (*server).showPlayback,
 	},
 	{
-		method: "POST", path: "/v1/playbacks/{id}/stop", id: "stopPlayback", summary: "Stop a playback where it is, whoever runs it.",
+		method: "POST", path: "/v1/playbacks/{id}/stop", group: GroupPlayback, id: "stopPlayback", summary: "Stop a playback where it is, whoever runs it.",
 		query:   []param{reasonParam},
 		answers: playbackAnswers(0, answer{}, answer{"as it is now", []string{mediaJSON}, "Playback"}), handle: (*server).stopPlayback,
 	},
 	{
-		method: "POST", path: "/v1/playbacks/{id}/resume", id: "resumePlayback",
-		summary: "Let this server go on with a playback to a stream, a projection or subscribers.",
+		method: "POST", path: "/v1/playbacks/{id}/resume", group: GroupPlayback, id: "resumePlayback",
+		summary: "Let this server go on with a playback to a stream, a projection, Kinesis or subscribers.",
 		answers: playbackAnswers(0, answer{}, answer{"as it is now", []string{mediaJSON}, "Playback"}), handle: (*server).resumePlayback,
 	},
 	{
-		method: "GET", path: "/v1/playbacks/{id}/events", id: "playbackEvents",
+		method: "GET", path: "/v1/playbacks/{id}/events", group: GroupQuery, id: "playbackEvents",
 		summary: "The events of a playback from its start, marked as replayed; as NDJSON or server-sent events, which close with an event named end.",
 		query:   []param{{"after", "string", "only positions behind this one"}, exactParam},
 		headers: []param{resumeParam},
@@ -56,7 +56,7 @@ func playbackSchemas() object {
 		"Playback": strict([]string{"id", "state", "selection", "end", "target", "by", "started", "position", "events", "runner", "updated"}, object{
 			"id": text, "state": object{"enum": []string{"running", "interrupted", "stopped", "finished", "failed"}},
 			"selection": ref("Selection"), "end": position, "rate": object{"type": "number"},
-			"target": strict(nil, object{"kind": object{"enum": []string{"file", "store", "stream", "projection"}}, "name": text}),
+			"target": strict(nil, object{"kind": object{"enum": []string{"file", "store", "stream", "projection", "kinesis"}}, "name": text}),
 			"by":     text, "started": date, "position": position, "events": count, "bytes": count,
 			"runner": text, "updated": date, "reason": text, "error": text,
 		}),

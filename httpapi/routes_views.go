@@ -11,7 +11,7 @@ var (
 
 var viewRoutes = []route{
 	{
-		method: "GET", path: "/v1/streams/{stream}/state", id: "state",
+		method: "GET", path: "/v1/streams/{stream}/state", group: GroupQuery, id: "state",
 		summary: "The state of a stream, also as of a version or a time.",
 		query: []param{
 			{"atVersion", "string", "as of this version"}, {"atTime", "string", "as of this time (RFC 3339)"},
@@ -25,7 +25,7 @@ var viewRoutes = []route{
 		handle: (*server).state,
 	},
 	{
-		method: "GET", path: "/v1/views/{projection}", id: "documents",
+		method: "GET", path: "/v1/views/{projection}", group: GroupQuery, id: "documents",
 		summary: "The documents of a projection by key, in pages.",
 		query: []param{
 			{"prefix", "string", "only keys that start so"}, {"after", "string", "only keys behind this one"},
@@ -36,7 +36,7 @@ var viewRoutes = []route{
 		handle:  withProjections((*server).documents),
 	},
 	{
-		method: "GET", path: "/v1/views/{projection}/{key}", id: "document",
+		method: "GET", path: "/v1/views/{projection}/{key}", group: GroupQuery, id: "document",
 		summary: "One document of a projection, as it is; what it reflects is in the headers.",
 		query:   []param{waitParam, waitSecondsParam, generationParam},
 		headers: []param{{"If-None-Match", "string", "the ETag that the client has; 304 if it is the document's"}},
@@ -54,15 +54,15 @@ func viewAnswers(ok answer) map[int]answer {
 
 var projectionRoutes = []route{
 	{
-		method: "GET", path: "/v1/projections", id: "projections", summary: "Every projection: its generations, and where each stands.",
+		method: "GET", path: "/v1/projections", group: GroupQuery, id: "projections", summary: "Every projection: its generations, and where each stands.",
 		answers: changeAnswers("Projections"), handle: withProjections((*server).listProjections),
 	},
 	{
-		method: "GET", path: "/v1/projections/{name}", id: "projection", summary: "One projection.",
+		method: "GET", path: "/v1/projections/{name}", group: GroupQuery, id: "projection", summary: "One projection.",
 		answers: changeAnswers("Projection"), handle: withProjections((*server).showProjection),
 	},
 	{
-		method: "POST", path: "/v1/projections/{name}/rebuild", id: "rebuildProjection",
+		method: "POST", path: "/v1/projections/{name}/rebuild", group: GroupOperate, id: "rebuildProjection",
 		summary: "Begin a new generation beside the live one, by the definition as it is now; or go on with the one that is being built.",
 		query: []param{
 			{"repairFrom", "integer", "compare the outside calls of events from this position on with those that were made; what differs is in the ledger of repairs"},
@@ -72,39 +72,39 @@ var projectionRoutes = []route{
 		answers: changeAnswers("Projection"), handle: withProjections((*server).rebuild),
 	},
 	{
-		method: "POST", path: "/v1/projections/{name}/switch", id: "switchProjection",
+		method: "POST", path: "/v1/projections/{name}/switch", group: GroupOperate, id: "switchProjection",
 		summary: "Let reads be answered from the generation that was built.",
 		query:   []param{{"force", "boolean", "although it is behind, or has parked events that the live one has not"}, dryRunParam},
 		answers: changeAnswers("ProjectionOrPlan"), handle: withProjections((*server).switchOver),
 	},
 	{
-		method: "POST", path: "/v1/projections/{name}/rollback", id: "rollBackProjection",
+		method: "POST", path: "/v1/projections/{name}/rollback", group: GroupOperate, id: "rollBackProjection",
 		summary: "Let reads be answered from the generation that was live before.",
 		query:   []param{{"force", "boolean", "although it is behind the live one"}, dryRunParam},
 		answers: changeAnswers("ProjectionOrPlan"), handle: withProjections((*server).rollBack),
 	},
 	{
-		method: "POST", path: "/v1/projections/{name}/pause", id: "pauseProjection", summary: "Stop all generations of a projection where they are.",
+		method: "POST", path: "/v1/projections/{name}/pause", group: GroupOperate, id: "pauseProjection", summary: "Stop all generations of a projection where they are.",
 		answers: changeAnswers("Projection"), handle: withProjections((*server).pauseProjection),
 	},
 	{
-		method: "POST", path: "/v1/projections/{name}/resume", id: "resumeProjection", summary: "Let a paused projection go on.",
+		method: "POST", path: "/v1/projections/{name}/resume", group: GroupOperate, id: "resumeProjection", summary: "Let a paused projection go on.",
 		answers: changeAnswers("Projection"), handle: withProjections((*server).resumeProjection),
 	},
 	{
-		method: "DELETE", path: "/v1/projections/{name}/generations/{generation}", id: "deleteGeneration",
+		method: "DELETE", path: "/v1/projections/{name}/generations/{generation}", group: GroupOperate, id: "deleteGeneration",
 		summary: "Remove a generation that is not live, with its documents.",
 		query:   []param{dryRunParam},
 		answers: changeAnswers("ProjectionOrPlan"), handle: withProjections((*server).deleteGeneration),
 	},
 	{
-		method: "DELETE", path: "/v1/projections/{name}", id: "deleteProjection",
+		method: "DELETE", path: "/v1/projections/{name}", group: GroupOperate, id: "deleteProjection",
 		summary: "Remove a projection with all its generations.",
 		query:   []param{dryRunParam},
 		answers: changeAnswers("ProjectionOrPlan"), handle: withProjections((*server).deleteProjection),
 	},
 	{
-		method: "GET", path: "/v1/projections/{name}/diff", id: "diffProjection",
+		method: "GET", path: "/v1/projections/{name}/diff", group: GroupQuery, id: "diffProjection",
 		summary: "Compare two generations document by document.",
 		query: []param{
 			{"a", "integer", "a generation; the live one by default"},
@@ -129,22 +129,22 @@ const parkedPath = "/v1/consumers/{name}/parked"
 
 var consumerRoutes = slices.Concat([]route{
 	{
-		method: "GET", path: "/v1/consumers", id: "consumers", summary: "Every consumer: the generations of projections, and reactions.",
+		method: "GET", path: "/v1/consumers", group: GroupQuery, id: "consumers", summary: "Every consumer: the generations of projections, and reactions.",
 		answers: changeAnswers("Consumers"), handle: withProjections((*server).consumers),
 	},
 	{
-		method: "POST", path: "/v1/consumers/{name}/pause", id: "pauseConsumer", summary: "Stop a consumer where it is.",
+		method: "POST", path: "/v1/consumers/{name}/pause", group: GroupOperate, id: "pauseConsumer", summary: "Stop a consumer where it is.",
 		answers: changeAnswers("Consumer"), handle: withProjections((*server).pauseConsumer),
 	},
 	{
-		method: "POST", path: "/v1/consumers/{name}/resume", id: "resumeConsumer", summary: "Let a paused consumer go on.",
+		method: "POST", path: "/v1/consumers/{name}/resume", group: GroupOperate, id: "resumeConsumer", summary: "Let a paused consumer go on.",
 		answers: changeAnswers("Consumer"), handle: withProjections((*server).resumeConsumer),
 	},
 }, parkedRoutes)
 
 var parkedRoutes = []route{
 	{
-		method: "GET", path: parkedPath, id: "parked",
+		method: "GET", path: parkedPath, group: GroupQuery, id: "parked",
 		summary: "The events that a consumer could not handle, and those of their streams behind them, by position.",
 		query: []param{
 			{"after", "string", "only positions behind this one"}, {"limit", "integer", "the most events: 100 by default, up to 1,000"},
@@ -152,21 +152,21 @@ var parkedRoutes = []route{
 		answers: changeAnswers("ParkedPage"), handle: withProjections((*server).parked),
 	},
 	{
-		method: "POST", path: parkedPath + "/retry", id: "retryAllParked", summary: "Try all parked events again.",
+		method: "POST", path: parkedPath + "/retry", group: GroupOperate, id: "retryAllParked", summary: "Try all parked events again.",
 		answers: changeAnswers("Asked"), handle: withProjections((*server).retryAll),
 	},
 	{
-		method: "POST", path: parkedPath + "/{position}/retry", id: "retryParked", summary: "Try a parked event again.",
+		method: "POST", path: parkedPath + "/{position}/retry", group: GroupOperate, id: "retryParked", summary: "Try a parked event again.",
 		answers: changeAnswers("Asked"), handle: withProjections((*server).retryOne),
 	},
 	{
-		method: "PUT", path: parkedPath + "/{position}", id: "editParked",
+		method: "PUT", path: parkedPath + "/{position}", group: GroupOperate, id: "editParked",
 		summary: "Handle a parked event with the body as its data, now and in every rebuild; the log keeps the event as it is.",
 		query:   []param{reasonParam}, accepts: []string{"*/*"},
 		answers: changeAnswers("Asked"), handle: withProjections((*server).edit),
 	},
 	{
-		method: "DELETE", path: parkedPath + "/{position}", id: "dropParked",
+		method: "DELETE", path: parkedPath + "/{position}", group: GroupOperate, id: "dropParked",
 		summary: "Pass a parked event over, now and in every rebuild; the log keeps it.",
 		query:   []param{reasonParam},
 		answers: changeAnswers("Asked"), handle: withProjections((*server).drop),

@@ -50,7 +50,30 @@ type Options struct {
 	Reload func(name string) (*projection.Projection, error)
 	// Playbacks runs those that requests start; with nil they can't, and those that
 	// run elsewhere can be read. Closing it is the caller's.
-	Playbacks *playback.Runner
+	Playbacks PlaybackRunner
+	// PlaybackTarget makes the targets that the server can't make by itself: of kind
+	// playback.KindKinesis. Nil makes none.
+	PlaybackTarget func(playback.Destination) (playback.Target, error)
+	// PlaybackTo is where a playback goes whose request names no target; by default
+	// it has subscribers only.
+	PlaybackTo playback.Destination
+	// Accept, if it is set, takes the messages of POST /v1/ingest, which then answers
+	// 202; the store has no part in that, and may be nil where Groups is GroupIngest
+	// alone. A request is accepted as a whole: one message at fault refuses all.
+	Accept Acceptor
+	// NewID makes the ids of messages for Accept that have none; random by default.
+	NewID func() string
+	// Groups are the parts of the interface that this process serves; what belongs
+	// to another one is answered 404. Nil means all.
+	Groups []Group
+	// LongPoll is for where an answer is sent as a whole, as by AWS Lambda: a
+	// follower is answered with the events that there are as soon as there are any,
+	// or with none after so long, and asks again behind them; nobody waits for a
+	// position for longer either. 0, the default, follows for ever.
+	LongPoll time.Duration
+	// Stored is told of each commit that a request appended or repeated, with its
+	// events; nobody by default. The context is the request's.
+	Stored func(ctx context.Context, c annals.Commit, events []annals.Event)
 }
 
 type server struct {
@@ -79,6 +102,9 @@ func New(store *annals.Store, opts *Options) http.Handler {
 			*d = 30 * time.Second
 		}
 	}
+	if s.opts.NewID == nil {
+		s.opts.NewID = newMessageID
+	}
 	if s.opts.Heartbeat <= 0 {
 		s.opts.Heartbeat = 15 * time.Second
 	}
@@ -92,6 +118,9 @@ func New(store *annals.Store, opts *Options) http.Handler {
 // untilEnding is a context for a request without an end of its own.
 func (s *server) untilEnding(r *request) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(r.Context())
+	if s.opts.LongPoll > 0 {
+		ctx, cancel = context.WithTimeout(r.Context(), s.opts.LongPoll)
+	}
 	go func() {
 		select {
 		case <-s.opts.Ending:
@@ -184,6 +213,9 @@ func (s *server) dispatch(w http.ResponseWriter, r *request) error {
 		return &annals.Error{Code: annals.CodeNotFound, Message: "there is no resource " + strconv.Quote(r.URL.Path), Hint: "GET /openapi.json lists what there is"}
 	}
 	r.route, r.vars = rt, vars
+	if !s.serves(rt.group) {
+		return notServed(s.opts.Groups, rt, r.URL.Path)
+	}
 	if r.params, err = url.ParseQuery(r.URL.RawQuery); err != nil {
 		return annals.Invalid("query", "is not validly percent-encoded")
 	}
