@@ -40,6 +40,14 @@ var arrows = map[string][]string{
 	"tracking":                {""},
 	"httpapi":                 append([]string{"projection", "playback", "ingest", "tracking"}, projecting...),
 	"client":                  append([]string{"projection", "playback", "httpapi", "ingest", "tracking"}, projecting...),
+	"kinesis":                 {"", "view", "consumer", "effect", "projection/fold", "ingest", "playback"},
+	"deadletter":              {"", "ingest"},
+	"lambda":                  append([]string{"kinesis", "deadletter"}, anything...),
+	"awstest/local":           {"awstest"},
+	"robust/aws":              append([]string{"awstest", "awstest/local", "kinesis", "deadletter"}, anything...),
+	"cmd/bootstrap":           append([]string{"lambda", "kinesis", "deadletter"}, anything...),
+	"cmd/bootstrap/pack":      nil,
+	"examples/awsreact":       append([]string{"lambda", "kinesis", "deadletter"}, anything...),
 	"cmd/annals/bench":        anything,
 	"cmd/annals":              anything,
 	"examples/saga":           anything,
@@ -52,7 +60,7 @@ var projecting = []string{"", "view", "view/sqlview", "consumer", "effect", "pro
 // anything is for commands, which choose what the rest is agnostic of.
 var anything = append([]string{
 	"embedded", "dynamo", "client", "httpapi", "ingest", "tracking", "aggregate", "reaction", "reversal", "effect", "playback", "projection",
-	"view/pebbleview", "view/dynamoview", "view/sqlview/connect", "cmd/annals/bench",
+	"kinesis", "deadletter", "view/pebbleview", "view/dynamoview", "view/sqlview/connect", "cmd/annals/bench",
 }, projecting...)
 
 // drivers may be imported by commands and tests only, and so may view stores.
