@@ -5,7 +5,7 @@
 GO ?= go
 FUZZTIME ?= 60s
 
-.PHONY: test format vet staticcheck stand-ins tests race bench bench-quick robust fuzz
+.PHONY: test format vet staticcheck stand-ins tests race bench bench-quick robust fuzz lambda coldstart terraform
 
 test: format vet staticcheck tests race
 
@@ -14,25 +14,36 @@ format:
 
 vet:
 	$(GO) vet ./...
+	$(GO) -C deploy/cdk vet ./...
+	$(GO) -C deploy/compare vet ./...
 
 staticcheck:
 	$(GO) tool -modfile=tools/go.mod staticcheck ./...
+	$(GO) -C deploy/cdk tool -modfile=../../tools/go.mod staticcheck ./...
+	$(GO) -C deploy/compare tool -modfile=../../tools/go.mod staticcheck ./...
 
-# What tests run in place of AWS, and the database servers that they start: all
-# that Go modules don't bring along. See awstest and sqltest.
+# What tests run in place of AWS, the database servers that they start, and what
+# checks a deployment: all that Go modules don't bring along. See awstest, sqltest
+# and deploy/cdk.
 stand-ins:
 	tools/dynoxide.sh
 	tools/servers.sh
+	tools/kinesis.sh
+	tools/python.sh
+	tools/guard.sh
+	tools/cdk.sh
 
 # Unit tests, contract, hostile input, kill -9, arrows, fuzz seeds, examples, and
 # the commands of README and docs.
 tests: stand-ins
 	$(GO) test -timeout 10m ./...
+	$(GO) -C deploy/cdk test -timeout 10m ./...
+	$(GO) -C deploy/compare test -timeout 10m ./...
 
 # The commands of the docs were run above and hold no goroutines of their own;
 # measurements, crashes step by step and large batches only take longer here.
 race: stand-ins
-	$(GO) test -race -timeout 10m -skip 'TestDocs|TestArrows|TestKilled|TestRoot|TestPackage|TestSimulation|TestRebuildEquals|TestCrash|TestBatch|TestManyDiff|TestVeryMany|TestFork(OfAPart|Counts|Equals)|TestNoEffect.*DynamoDB|TestRandomSets' $$($(GO) list ./... | grep -v /bench$$)
+	$(GO) test -race -timeout 10m -skip 'TestDocs|TestArrows|TestKilled|TestRoot|TestPackage|TestSimulation|TestRebuildEquals|TestCrash|TestBatch|TestManyDiff|TestVeryMany|TestFork(OfAPart|Counts|Equals)|TestNoEffect.*DynamoDB|TestRandomSets|TestSeeds' $$($(GO) list ./... | grep -v /bench$$)
 
 # The figures of docs/benchmarks.md.
 bench:
@@ -44,6 +55,7 @@ bench-quick:
 # More crashes and kills than a change needs.
 robust:
 	$(GO) test -timeout 60m -v ./robust -kills 500
+	$(GO) test -timeout 60m -v ./robust/aws -run TestKilledRoles -messages 10000
 	$(GO) test -timeout 60m -v ./embedded -run TestCrashes -crashes 500
 	$(GO) test -timeout 60m -v ./dynamo -run 'TestSimulation$$' -schedules 40000
 	$(GO) test -timeout 60m -v ./projection -run 'TestChaos$$' -chaos 500
@@ -60,3 +72,16 @@ fuzz:
 	$(GO) test ./ingest -run XXX -fuzz FuzzDecode -fuzztime $(FUZZTIME)
 	$(GO) test ./embedded -run XXX -fuzz FuzzRecord -fuzztime $(FUZZTIME)
 	$(GO) test ./embedded -run XXX -fuzz FuzzKey -fuzztime $(FUZZTIME)
+
+# The zips of the Lambda functions, dist/annals-lambda-arm64.zip and -x86_64.zip:
+# the same bytes from the same sources and the same Go.
+lambda:
+	$(GO) run ./cmd/bootstrap/pack
+
+# How long each role takes to start, and the memory that it has then.
+coldstart: stand-ins
+	$(GO) test -count=1 -timeout 5m -v -run TestColdStart ./cmd/bootstrap
+
+# deploy/terraform by Terraform itself, as far as it is at hand: see the script.
+terraform:
+	tools/terraform.sh
