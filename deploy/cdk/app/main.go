@@ -1,0 +1,41 @@
+// Command app is the CDK app that deploys Annals: a stack with one construct
+// whose props come from the context, as in
+//
+//	npx aws-cdk@2.1148.1 deploy -c name=orders -c alarmTopicArn=arn:aws:sns:…
+//
+// README.md lists the keys of the context.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/jsii-runtime-go"
+
+	"github.com/eb901187/annals/deploy/cdk"
+)
+
+func main() {
+	defer jsii.Close()
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	app := awscdk.NewApp(&awscdk.AppProps{AnalyticsReporting: new(false)})
+	props, err := propsOf(app.Node())
+	if err != nil {
+		return err
+	}
+	stack := awscdk.NewStack(app, new("annals"), &awscdk.StackProps{
+		StackName: &props.Name, Description: new("Annals: an event store, and the functions that serve it"),
+	})
+	if _, err := cdk.NewAnnals(stack, "Annals", props); err != nil {
+		return err
+	}
+	app.Synth(nil)
+	return nil
+}

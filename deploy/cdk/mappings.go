@@ -1,0 +1,103 @@
+package cdk
+
+import (
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsevents"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
+)
+
+// How much of a source one invocation gets.
+const (
+	batchSize = 1000
+	// window is how many seconds a source gathers a batch where somebody pays for
+	// each invocation and nobody waits for the answer.
+	window = 1
+	// wakeAge is after how many seconds a wake-up is dropped: it carries no truth,
+	// and a later one does as well.
+	wakeAge = 60 * 60
+)
+
+// Patterns of records. The log table also holds runs, indexes and marks; only a
+// new page is news.
+const (
+	inserted = `{"eventName":["INSERT"]}`
+	newPage  = `{"eventName":["INSERT"],"dynamodb":{"Keys":{"key":{"S":["log"]}}}}`
+)
+
+func (a *Annals) makeMappings() {
+	if a.has(Track) {
+		a.mapping(Track, "TrackQueue", &awslambda.CfnEventSourceMappingProps{
+			EventSourceArn: a.Queue.AttrArn(), MaximumBatchingWindowInSeconds: new(1.0 * window),
+		})
+	}
+	if a.has(Pump) {
+		a.mapping(Pump, "PumpIngest", &awslambda.CfnEventSourceMappingProps{
+			EventSourceArn: a.IngestStream.AttrArn(), StartingPosition: new("TRIM_HORIZON"),
+			MaximumBatchingWindowInSeconds: new(1.0 * window), BisectBatchOnFunctionError: true,
+			MaximumRetryAttempts: new(-1.0), MaximumRecordAgeInSeconds: new(a.props.MaxRecordAge.Seconds()),
+			ParallelizationFactor: new(1.0), DestinationConfig: a.toDeadLetters(),
+		})
+	}
+	if a.has(Sequence) {
+		a.mapping(Sequence, "SequenceEvents", &awslambda.CfnEventSourceMappingProps{
+			EventSourceArn: a.Events.AttrStreamArn(), StartingPosition: new("TRIM_HORIZON"),
+			MaximumBatchingWindowInSeconds: new(0.0), BisectBatchOnFunctionError: false,
+			MaximumRetryAttempts: new(-1.0), MaximumRecordAgeInSeconds: new(-1.0),
+			ParallelizationFactor: new(1.0), DestinationConfig: a.toDeadLetters(), FilterCriteria: filter(inserted),
+		})
+	}
+	// Two readers are as many as a shard of DynamoDB's streams serves well.
+	for _, role := range []Role{Write, React} {
+		if a.has(role) {
+			a.mapping(role, role.title()+"Log", &awslambda.CfnEventSourceMappingProps{
+				EventSourceArn: a.Log.AttrStreamArn(), StartingPosition: new("TRIM_HORIZON"),
+				MaximumBatchingWindowInSeconds: new(0.0), BisectBatchOnFunctionError: false,
+				MaximumRetryAttempts: new(-1.0), MaximumRecordAgeInSeconds: new(1.0 * wakeAge),
+				ParallelizationFactor: new(1.0), FilterCriteria: filter(newPage),
+			})
+		}
+	}
+	if a.has(Write) && a.PlaybackStream != nil {
+		a.mapping(Write, "WritePlayback", &awslambda.CfnEventSourceMappingProps{
+			EventSourceArn: a.PlaybackStream.AttrArn(), StartingPosition: new("LATEST"),
+			MaximumBatchingWindowInSeconds: new(1.0 * window), BisectBatchOnFunctionError: false,
+			MaximumRetryAttempts: new(-1.0), MaximumRecordAgeInSeconds: new(1.0 * wakeAge),
+			ParallelizationFactor: new(1.0),
+		})
+	}
+}
+
+func (a *Annals) mapping(role Role, id string, props *awslambda.CfnEventSourceMappingProps) {
+	props.FunctionName = a.Functions[role].Ref()
+	props.BatchSize = new(1.0 * batchSize)
+	props.FunctionResponseTypes = texts("ReportBatchItemFailures")
+	named(awslambda.NewCfnEventSourceMapping(a.Construct, new(id+"Mapping"), props))
+}
+
+func (a *Annals) toDeadLetters() any {
+	return &awslambda.CfnEventSourceMapping_DestinationConfigProperty{
+		OnFailure: &awslambda.CfnEventSourceMapping_OnFailureProperty{Destination: a.DeadLetters.AttrArn()},
+	}
+}
+
+func filter(pattern string) any {
+	return &awslambda.CfnEventSourceMapping_FilterCriteriaProperty{
+		Filters: []any{&awslambda.CfnEventSourceMapping_FilterProperty{Pattern: &pattern}},
+	}
+}
+
+// makeSchedule makes the tick by which the timeouts of sagas fire where nothing
+// else wakes them.
+func (a *Annals) makeSchedule() {
+	if !a.has(React) {
+		return
+	}
+	function := a.Functions[React]
+	rule := named(awsevents.NewCfnRule(a.Construct, new("Tick"), &awsevents.CfnRuleProps{
+		Name: a.name("tick"), Description: new("Annals: wakes react for the timeouts of sagas"),
+		ScheduleExpression: new("rate(1 minute)"), State: new("ENABLED"),
+		Targets: []any{&awsevents.CfnRule_TargetProperty{Id: new("react"), Arn: function.AttrArn()}},
+	}))
+	named(awslambda.NewCfnPermission(a.Construct, new("TickPermission"), &awslambda.CfnPermissionProps{
+		Action: new("lambda:InvokeFunction"), FunctionName: function.Ref(), Principal: new("events.amazonaws.com"), SourceArn: rule.AttrArn(),
+	}))
+}

@@ -1,0 +1,33 @@
+package cdk
+
+import "github.com/aws/aws-cdk-go/awscdk/v2"
+
+// makeOutputs says what a client needs to know. Scripts find the outputs by their
+// plain names; those of a construct whose id is not Annals have it before them.
+func (a *Annals) makeOutputs() {
+	a.output("StoreAddress", "what the annals command takes as its store", sub("dynamodb://"+a.props.Name+"?region=${AWS::Region}&bucket=${"+*a.Bucket.LogicalId()+"}"))
+	a.output("BucketName", "the bucket of large commits and sealed runs", a.Bucket.Ref())
+	if a.API != nil {
+		a.output("ApiUrl", "the HTTP API", a.API.AttrApiEndpoint())
+	}
+	if a.Queue != nil {
+		a.output("QueueUrl", "the queue that track stores messages of", a.Queue.Ref())
+	}
+	if a.DeadLetters != nil {
+		a.output("DeadLettersUrl", "the queue of what could not be stored", a.DeadLetters.Ref())
+	}
+	if a.IngestStream != nil {
+		a.output("IngestStream", "the Kinesis stream that pump stores records of", a.IngestStream.Ref())
+	}
+	if a.PlaybackStream != nil {
+		a.output("PlaybackStream", "the Kinesis stream that playback puts events on", a.PlaybackStream.Ref())
+	}
+}
+
+func (a *Annals) output(name, description string, value *string) {
+	out := awscdk.NewCfnOutput(a.Construct, new("Output"+name), &awscdk.CfnOutputProps{Description: &description, Value: value})
+	if id := *a.Node().Id(); id != "Annals" {
+		name = id + name
+	}
+	out.OverrideLogicalId(&name)
+}

@@ -1,0 +1,47 @@
+package cdk
+
+import (
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
+)
+
+// makeTables makes what annals init makes of them; package dynamo tests that
+// both are the same.
+func (a *Annals) makeTables() {
+	a.Events = a.table("Events", "events", key{"stream", "S"}, key{"version", "N"}, "NEW_IMAGE")
+	// The keys of new items are enough to wake who reads the log.
+	a.Log = a.table("Log", "log", key{"key", "S"}, key{"at", "N"}, "KEYS_ONLY")
+	a.Log.SetTimeToLiveSpecification(&awsdynamodb.CfnTable_TimeToLiveSpecificationProperty{AttributeName: new("until"), Enabled: true})
+	a.Views = a.table("Views", "views", key{"space", "S"}, key{"key", "S"}, "")
+}
+
+// a key is one attribute of a table's primary key.
+type key struct{ name, kind string }
+
+func (a *Annals) table(id, suffix string, hash, sort key, stream string) awsdynamodb.CfnTable {
+	props := &awsdynamodb.CfnTableProps{
+		TableName:   a.name(suffix),
+		BillingMode: new("PAY_PER_REQUEST"),
+		AttributeDefinitions: []any{
+			&awsdynamodb.CfnTable_AttributeDefinitionProperty{AttributeName: &hash.name, AttributeType: &hash.kind},
+			&awsdynamodb.CfnTable_AttributeDefinitionProperty{AttributeName: &sort.name, AttributeType: &sort.kind},
+		},
+		KeySchema: []any{
+			&awsdynamodb.CfnTable_KeySchemaProperty{AttributeName: &hash.name, KeyType: new("HASH")},
+			&awsdynamodb.CfnTable_KeySchemaProperty{AttributeName: &sort.name, KeyType: new("RANGE")},
+		},
+		DeletionProtectionEnabled:        a.props.RemovalPolicy == awscdk.RemovalPolicy_RETAIN,
+		PointInTimeRecoverySpecification: &awsdynamodb.CfnTable_PointInTimeRecoverySpecificationProperty{PointInTimeRecoveryEnabled: true},
+	}
+	if stream != "" {
+		props.StreamSpecification = &awsdynamodb.CfnTable_StreamSpecificationProperty{StreamViewType: &stream}
+	}
+	encryption := &awsdynamodb.CfnTable_SSESpecificationProperty{SseEnabled: true, SseType: new("KMS")}
+	if a.props.KeyArn != "" {
+		encryption.KmsMasterKeyId = &a.props.KeyArn
+	}
+	props.SseSpecification = encryption
+	t := named(awsdynamodb.NewCfnTable(a.Construct, new(id+"Table"), props))
+	t.ApplyRemovalPolicy(a.props.RemovalPolicy, nil)
+	return t
+}
