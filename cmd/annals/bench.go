@@ -10,6 +10,8 @@ import (
 
 func (a *app) bench() *cobra.Command {
 	opts := bench.Options{}
+	var price bool
+	var prices bench.PriceOptions
 	c := &cobra.Command{
 		Use:   "bench",
 		Short: "Measure this machine's store beside a bare log and SQLite",
@@ -17,17 +19,12 @@ func (a *app) bench() *cobra.Command {
 			"Given a store in DynamoDB that annals init has made, measure that instead: what each\n" +
 			"operation costs, and how fast appends and loads are beside a table of one item an\n" +
 			"event, which is made for it and removed. The events stay, in streams bench/…; give it\n" +
-			"a store of its own that nobody else uses meanwhile. A full run costs some cents.",
+			"a store of its own that nobody else uses meanwhile. A full run costs some cents.\n\n" +
+			"With --price, compute what a deployment on AWS costs a month at 0, 1, 100 and 10,000\n" +
+			"events a second, by list prices. That measures nothing and asks nobody.",
 		Args: takes,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			bar := a.progress(-1, "measuring")
-			opts.Say = func(doing string) {
-				if bar.ProgressBar != nil {
-					bar.Describe(doing)
-				}
-			}
-			report, err := a.measure(cmd, opts)
-			bar.close()
+			report, err := a.benchReport(cmd, opts, price, prices)
 			switch {
 			case err != nil:
 				return err
@@ -41,13 +38,50 @@ func (a *app) bench() *cobra.Command {
 	c.Flags().BoolVar(&opts.Quick, "quick", false, "fewer events and shorter rounds, in under a minute")
 	c.Flags().StringVar(&opts.Dir, "dir", "", "where to make the stores; a new temporary directory by default")
 	c.Flags().StringSliceVar(&opts.Only, "only", nil, "only these workloads, separated by commas: append-1, load-10, ingest …")
+	c.Flags().BoolVar(&price, "price", false, "compute what a deployment on AWS costs a month; measure nothing")
+	c.Flags().IntVar(&prices.EventBytes, "event-bytes", 1024, "with --price: the size of an event's data, as JSON")
+	c.Flags().IntVar(&prices.Batch, "batch", 1000, "with --price: the most messages that track and pump are given at once")
 	explainStore(c, "a store in DynamoDB to measure instead: dynamodb://NAME?region=…&bucket=…")
 	return c
 }
 
+type tabled interface{ Table() string }
+
+// benchReport measures, or computes prices: each has flags that mean nothing to
+// the other.
+func (a *app) benchReport(cmd *cobra.Command, opts bench.Options, price bool, prices bench.PriceOptions) (tabled, error) {
+	only := []string{"event-bytes", "batch"}
+	if price {
+		only = []string{"quick", "dir", "only", "store"}
+	}
+	for _, name := range only {
+		switch {
+		case !cmd.Flags().Changed(name):
+		case price:
+			return nil, usage("--"+name+" is about measuring, and --price measures nothing", "leave --"+name+" out")
+		default:
+			return nil, usage("--"+name+" is about prices", "annals bench --price --"+name+" …")
+		}
+	}
+	if price {
+		if prices.EventBytes == 0 || prices.Batch == 0 {
+			return nil, usage("--event-bytes and --batch must be at least 1", "annals bench --help")
+		}
+		return bench.Price(prices)
+	}
+	bar := a.progress(-1, "measuring")
+	defer bar.close()
+	opts.Say = func(doing string) {
+		if bar.ProgressBar != nil {
+			bar.Describe(doing)
+		}
+	}
+	return a.measure(cmd, opts)
+}
+
 // measure measures stores of its own, unless it is told one in DynamoDB: no other
 // can be measured beside its references.
-func (a *app) measure(cmd *cobra.Command, opts bench.Options) (interface{ Table() string }, error) {
+func (a *app) measure(cmd *cobra.Command, opts bench.Options) (tabled, error) {
 	if !cmd.Flags().Changed("store") {
 		return bench.Run(cmd.Context(), opts)
 	}

@@ -39,3 +39,24 @@ func TestBenchOfTables(t *testing.T) {
 		}
 	}
 }
+
+func TestBenchPrice(t *testing.T) {
+	got := typed(t.Context(), "", "bench", "--price", "--event-bytes", "300", "--batch", "10", "--json")
+	var report bench.PriceReport
+	if err := json.Unmarshal([]byte(got.out), &report); err != nil || got.exit != 0 || report.EventBytes != 300 || report.Batch != 10 || len(report.Parts) < 10 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	for line, c := range map[string]misuse{
+		"bench --price --quick":               {2, "--quick is about measuring"},
+		"bench --price --store dynamodb://ab": {2, "leave --store out"},
+		"bench --batch 10":                    {2, "annals bench --price --batch"},
+		"bench --price --batch 0":             {2, "at least 1"},
+		"bench --price --batch 10001":         {2, "1 to 10000"},
+		"bench --price --event-bytes -1":      {2, "1 to 204800"},
+		"bench --price --event-bytes 204801":  {2, "1 to 204800"},
+	} {
+		if got := typed(t.Context(), "", strings.Fields(line)...); got.exit != c.exit || !strings.Contains(got.errs, c.want) {
+			t.Errorf("%s: %+v", line, got)
+		}
+	}
+}

@@ -17,15 +17,16 @@ import (
 func (a *app) playback() *cobra.Command {
 	c := group("playback", "Send a part of the log again, and follow how far that is")
 	c.Long = "Send a part of the log again: to a file, to another store, to a stream of the same\n" +
-		"store, into a new generation of a projection, or to subscribers over HTTP. Order is kept,\n" +
-		"and each event is marked with the playback's id. A playback is recorded in its store, so\n" +
-		"that it can be stopped and resumed from anywhere."
-	c.AddCommand(a.playbackStart(), a.playbackList(), a.playbackShow(), a.playbackStop(), a.playbackResume())
+		"store, to a Kinesis stream, into a new generation of a projection, or to subscribers over\n" +
+		"HTTP. Order is kept, on Kinesis within each stream, and each event is marked with the\n" +
+		"playback's id. A playback is recorded in its store, so that it can be stopped and resumed\n" +
+		"from anywhere."
+	c.AddCommand(a.playbackStart(), a.playbackList(), a.playbackShow(), a.playbackStop(), a.playbackResume(), a.playbackRead())
 	return c
 }
 
 // playbackFlags say which events, and where to.
-var playbackFlags = []string{"streams", "types", "sources", "correlation", "since", "until", "to-file", "to-store", "to-stream", "projection"}
+var playbackFlags = []string{"streams", "types", "sources", "correlation", "since", "until", "to-file", "to-store", "to-stream", "to-kinesis", "projection"}
 
 func (a *app) playbackStart() *cobra.Command {
 	s := starting{app: a}
@@ -34,8 +35,9 @@ func (a *app) playbackStart() *cobra.Command {
 		Long: "Send the events of a selection again, in the order of the log, up to its end as it is now.\n" +
 			"Without a target a playback has subscribers only: GET /v1/playbacks/ID/events. Events\n" +
 			"get the attributes playback, the id, and playbackof, as STREAM@VERSION. Ctrl-C stops;\n" +
-			"annals playback resume goes on. On http:// the server sends to streams, projections\n" +
-			"and subscribers, and goes on by itself; files and stores are written from here.",
+			"annals playback resume goes on. On http:// the server sends to streams, projections,\n" +
+			"Kinesis if it serves a dynamodb:// store, and subscribers, and goes on by itself; files\n" +
+			"and stores are written from here.",
 		Example: "  annals playback start --streams 'order-*' --since 2020-05-01T00:00:00Z --to-file orders.ndjson\n" +
 			"  annals playback start --types order-placed --to-stream again --rate 100\n" +
 			"  annals playback start --streams order-7,order-8 --to-store ./copy --dry-run",
@@ -58,6 +60,7 @@ func (a *app) playbackStart() *cobra.Command {
 	f.StringVar(&s.file, "to-file", "", "send to a new file, as annals ingest --ordered reads it")
 	f.StringVar(&s.store, "to-store", "", "send to another store: a directory, http://HOST:PORT or dynamodb://NAME?region=…&bucket=…")
 	f.StringVar(&s.stream, "to-stream", "", "send to the stream "+playback.StreamPrefix+"NAME of the same store")
+	f.StringVar(&s.kinesis, "to-kinesis", "", "send to this AWS Kinesis stream, in the region of a dynamodb:// store or of AWS_REGION")
 	f.StringVar(&s.projection, "projection", "", "build a generation of this projection from the selection only, beside the live one")
 	s.views.addFlags(c)
 	f.Float64Var(&s.rate, "rate", 0, "the most events a second; 0 for no limit")
@@ -73,7 +76,7 @@ type starting struct {
 	selection           playback.Selection
 	since, until        string
 	file, store, stream string
-	projection          string
+	projection, kinesis string
 	views               viewing
 	id                  string
 	rate                float64
@@ -82,7 +85,7 @@ type starting struct {
 
 // destination is what the flags name.
 func (s *starting) destination() (to playback.Destination, err error) {
-	for _, of := range []playback.Destination{{Kind: playback.KindFile, Name: s.file}, {Kind: playback.KindStore, Name: s.store}, {Kind: playback.KindStream, Name: s.stream}, {Kind: playback.KindProjection, Name: s.projection}} {
+	for _, of := range []playback.Destination{{Kind: playback.KindFile, Name: s.file}, {Kind: playback.KindStore, Name: s.store}, {Kind: playback.KindStream, Name: s.stream}, {Kind: playback.KindKinesis, Name: s.kinesis}, {Kind: playback.KindProjection, Name: s.projection}} {
 		switch {
 		case of.Name == "":
 		case to.Kind != "":

@@ -78,6 +78,16 @@ func (w *playing) run(store *annals.Store, to playback.Destination, b playbackBe
 			return err
 		}
 		return errors.Join(w.send(store, playback.ToStore(there, address), b), there.Close())
+	case playback.KindKinesis:
+		targets, err := w.app.kinesisTarget(w.ctx)
+		if err != nil {
+			return err
+		}
+		target, err := targets(to)
+		if err != nil {
+			return err
+		}
+		return w.send(store, target, b)
 	case playback.KindProjection:
 		return w.build(store, to.Name, b)
 	}
@@ -190,6 +200,8 @@ func (a *app) printSent(p *playback.Playback) error {
 	}
 	what := fmt.Sprintf("%s sent to %s", plural(int(p.Count), "event"), p.Target)
 	switch p.Target.Kind {
+	case playback.KindKinesis:
+		what += fmt.Sprintf("; annals playback read --kinesis %s --playback %s shows them", p.Target.Name, p.ID)
 	case playback.KindProjection:
 		what += fmt.Sprintf("; annals projection show %s has the generation", p.Target.Name)
 	case "":

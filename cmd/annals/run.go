@@ -69,7 +69,7 @@ func (a *app) root() *cobra.Command {
 	flags.StringVar(&a.store, "store", defaultStore, "the store: a directory, http://HOST:PORT or dynamodb://NAME?region=…&bucket=…")
 	flags.BoolVar(&a.asJSON, "json", false, "print JSON")
 	for _, command := range []func() *cobra.Command{
-		a.init, a.serve, a.sequence, a.append, a.read, a.log, a.ingest, a.trace, a.verify, a.reindex, a.backup, a.fork, a.projection, a.view, a.state, a.reverse, a.parked, a.reaction, a.effect, a.playback, a.bench, a.demo, a.version,
+		a.init, a.serve, a.sequence, a.append, a.read, a.log, a.ingest, a.trace, a.verify, a.reindex, a.backup, a.fork, a.projection, a.view, a.state, a.reverse, a.parked, a.reaction, a.effect, a.playback, a.dlq, a.bench, a.demo, a.version,
 	} {
 		root.AddCommand(command())
 	}

@@ -57,7 +57,8 @@ type service struct {
 	insecure   bool
 	ready      func(address string) // called before the address is printed, if it is not nil
 	collectors []prometheus.Collector
-	views      *keeping // nil keeps no views
+	views      *keeping                                            // nil keeps no views
+	targets    func(playback.Destination) (playback.Target, error) // of playbacks beyond the store; nil for none
 }
 
 func (s *service) addFlags(c *cobra.Command) {
@@ -72,6 +73,10 @@ func (a *app) serveTables(ctx context.Context, s service, sequence bool) error {
 	}
 	return a.withTables(ctx, 0, func(driver *dynamo.Driver) error {
 		s.collectors = append(s.collectors, charges{driver})
+		var err error
+		if s.targets, err = a.kinesisTarget(ctx); err != nil {
+			return err
+		}
 		serve := func(ctx context.Context) error { return a.serveStore(ctx, annals.New(driver, nil), s) }
 		if sequence {
 			return a.whileSequencing(ctx, driver, serve)
@@ -82,7 +87,7 @@ func (a *app) serveTables(ctx context.Context, s service, sequence bool) error {
 
 // serveStore serves until ctx ends; requests under way are then given time.
 func (a *app) serveStore(ctx context.Context, store *annals.Store, s service) error {
-	opts := httpapi.Options{Logger: a.logger, Clock: a.clock, Collectors: s.collectors}
+	opts := httpapi.Options{Logger: a.logger, Clock: a.clock, Collectors: s.collectors, PlaybackTarget: s.targets}
 	if s.views == nil {
 		return a.serveWith(ctx, store, s, &opts)
 	}
@@ -112,8 +117,9 @@ func (a *app) serveWith(ctx context.Context, store *annals.Store, s service, opt
 func (a *app) answer(ctx context.Context, listener net.Listener, store *annals.Store, opts *httpapi.Options) error {
 	ending := make(chan struct{})
 	opts.Ending = ending
-	opts.Playbacks = playback.NewRunner(store, &playback.Options{Clock: a.clock}, a.logger)
-	defer opts.Playbacks.Close()
+	playbacks := playback.NewRunner(store, &playback.Options{Clock: a.clock}, a.logger)
+	defer playbacks.Close()
+	opts.Playbacks = playbacks
 	server := &http.Server{
 		Handler:           httpapi.New(store, opts),
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,

@@ -10,4 +10,7 @@
 //
 // RunTables measures a store in DynamoDB: what each operation costs there, and how
 // fast it is beside a table of one item an event.
+//
+// Price measures nothing: it computes what a deployment on AWS costs a month, from
+// what the tests of costs hold and list prices.
 package bench

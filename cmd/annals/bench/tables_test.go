@@ -78,6 +78,7 @@ func TestBillAndSpeed(t *testing.T) {
 			}
 		}
 	}
+	wantPacking(t, report.Bill)
 	var order []string
 	for _, row := range report.Speed {
 		order = append(order, row.Workload+" "+row.Store)
