@@ -43,6 +43,7 @@ type Box struct {
 	kinesis *kinesis.Client
 	clock   func() time.Time
 	wait    int32 // seconds that a receive waits for letters
+	listed  int   // the most letters of a List
 }
 
 // New makes the Box of the queue at this URL. It sends no request.
@@ -54,7 +55,7 @@ func New(config aws.Config, queueURL string, opts *Options) (*Box, error) {
 		return nil, annals.Invalid("queue", "must be the URL of an SQS queue, and is %q", queueURL)
 	}
 	b := &Box{
-		url: queueURL, bucket: opts.Bucket, prefix: opts.Name + "/dead/", clock: opts.Clock, wait: 1,
+		url: queueURL, bucket: opts.Bucket, prefix: opts.Name + "/dead/", clock: opts.Clock, wait: 1, listed: MaxLetters,
 		sqs: sqs.NewFromConfig(config), kinesis: kinesis.NewFromConfig(config),
 		s3: s3.NewFromConfig(config, func(o *s3.Options) {
 			if opts.S3Endpoint != "" {
@@ -118,7 +119,7 @@ func explained(verb, resource string, err error) error {
 		return &annals.Error{Code: annals.CodeNotFound, Err: err, Message: text + ": it does not exist in this account and region", Hint: "check its name and AWS_REGION"}
 	case strings.Contains(code, "AccessDenied"):
 		return &annals.Error{Code: annals.CodeForbidden, Err: err, Message: text + ": these credentials may not", Hint: "give them the right that is named"}
-	case strings.Contains(code, "Throttl"), strings.Contains(code, "ThroughputExceeded"), strings.Contains(code, "LimitExceeded"):
+	case strings.Contains(code, "Throttl"), strings.Contains(code, "ThroughputExceeded"), strings.Contains(code, "LimitExceeded"), strings.Contains(code, "OverLimit"):
 		return passing{text, err}
 	case errors.As(err, &answered) && answered.HTTPStatusCode() >= 500:
 		return passing{text, err}

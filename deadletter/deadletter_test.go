@@ -38,6 +38,8 @@ func TestLetters(t *testing.T) {
 		"queues that are not there":         missingQueues,
 		"an interrupted listing lets go":    interrupted,
 		"attributes are made fit to send":   unfitAttributes,
+		"attributes of any length":          endlessAttributes,
+		"all of a delivery":                 refusedWhole,
 		"letters of ids that are not there": unknownIDs,
 	} {
 		t.Run(name, func(t *testing.T) { o.t, o.broken = t, nil; test(o, t) })
@@ -157,9 +159,8 @@ func redriven(o *office, t *testing.T) {
 	}
 	collect(t, b.Retry(t.Context(), ids(got)))
 	bodies := o.received(source)
-	slices.Sort(bodies)
-	want := []string{`{"id":"` + got[0].ID + `#1","aggregateId":"a","eventType":"T"}`, `{"id":"` + got[0].ID + `#2","aggregateId":"a","eventType":"U"}`}
-	if !slices.Equal(bodies, want) {
+	want := `{"id":"` + got[0].ID + `#1","aggregateId":"a","eventType":"T"}` + "\n" + `{"id":"` + got[0].ID + `#2","aggregateId":"a","eventType":"U"}`
+	if !slices.Equal(bodies, []string{want}) {
 		t.Fatalf("%q, want %q", bodies, want)
 	}
 }
@@ -216,9 +217,11 @@ func discardedPart(o *office, t *testing.T) {
 		if *r.PartitionKey != "k" {
 			t.Errorf("under the key %s", *r.PartitionKey)
 		}
-		var m struct{ ID, EventType string }
-		o.must(json.Unmarshal(r.Data, &m))
-		again = append(again, m.ID+" "+m.EventType)
+		var messages []struct{ ID, EventType string }
+		o.must(json.Unmarshal(r.Data, &messages))
+		for _, m := range messages {
+			again = append(again, m.ID+" "+m.EventType)
+		}
 	}
 	if len(again) != 6 || again[0] != shard+":"+first+"#1 T1" || again[1] != "own1 T" || again[4] != shard+":"+last+"#1 T3" {
 		t.Fatalf("put again: %q", again)
@@ -230,6 +233,21 @@ func discardedPart(o *office, t *testing.T) {
 			t.Errorf("a part past its retention: %v", err)
 		}
 	}
+	_, err = o.sqs.SendMessage(t.Context(), &sqs.SendMessageInput{QueueUrl: &b.url, MessageBody: aws.String(lambdaRecord("KinesisBatchInfo", fromStream+"discarded", "shardId-000000000009", first, last, 3))})
+	o.must(err)
+	for l, err := range b.Retry(t.Context(), ids(collect(t, b.List(t.Context())))) {
+		if strings.HasPrefix(l.Place, "shardId-000000000009") && (!errors.Is(err, annals.ErrNotFound) || !strings.Contains(err.Error(), "the shard shardId-000000000009 of the Kinesis stream discarded") || !strings.Contains(problemHint(err), "drop the letter")) {
+			t.Errorf("a shard past its retention: %v", err)
+		}
+	}
+}
+
+func problemHint(err error) string {
+	var e *annals.Error
+	if errors.As(err, &e) {
+		return e.Hint
+	}
+	return ""
 }
 
 func discardedDynamoDB(o *office, t *testing.T) {
@@ -259,6 +277,10 @@ func many(o *office, t *testing.T) {
 	}
 	if hidden, err := b.Hidden(t.Context()); err != nil || hidden != 0 {
 		t.Fatalf("%d are hidden after the listing, %v", hidden, err)
+	}
+	b.listed = 20 // there are more than a list may have, and any may be settled
+	if some := collect(t, b.List(t.Context())); len(some) != 20 {
+		t.Fatalf("%d letters", len(some))
 	}
 	if done := collect(t, b.Retry(t.Context(), ids(letters))); len(done) != n {
 		t.Fatalf("%d sent again", len(done))
@@ -401,11 +423,34 @@ func missingQueues(o *office, t *testing.T) {
 
 func unfitAttributes(o *office, t *testing.T) {
 	b, _ := o.box("unfit")
-	long := strings.Repeat("ä", maxReasonBytes)
+	long := strings.Repeat("ä", maxAttributeBytes)
 	o.must(b.Send(t.Context(), Refusal{Body: []byte("x"), Err: errors.New("\x00\xff" + long), Place: "m#1", Correlation: "\x01"}))
 	got := collect(t, b.List(t.Context()))
-	if len(got) != 1 || !strings.HasPrefix(got[0].Reason, "\ufffd\ufffdää") || len(got[0].Reason) > maxReasonBytes+4 || got[0].Correlation != "\ufffd" || got[0].Code != annals.CodeInternal {
+	if len(got) != 1 || !strings.HasPrefix(got[0].Reason, "\ufffd\ufffdää") || len(got[0].Reason) > maxAttributeBytes || got[0].Correlation != "\ufffd" || got[0].Code != annals.CodeInternal {
 		t.Fatalf("%+v", got)
+	}
+}
+
+// A message may name a request by as many bytes as it has, and SQS takes no such
+// attribute.
+func endlessAttributes(o *office, t *testing.T) {
+	b, _ := o.box("endless")
+	o.must(b.Send(t.Context(), Refusal{Body: []byte("x"), Err: annals.ErrInvalid, Place: "m#1", Correlation: strings.Repeat("\x01", 1<<20), Partition: strings.Repeat("ä", 1<<20)}))
+	got := collect(t, b.List(t.Context()))
+	if len(got) != 1 || got[0].Correlation == "" || len(got[0].Correlation)+len(got[0].partition) > 2*maxAttributeBytes {
+		t.Fatalf("attributes of %d bytes", len(got[0].Correlation)+len(got[0].partition))
+	}
+}
+
+// A letter may be all of what a queue or a stream delivered, with messages that are
+// good: they keep the ids that they had there.
+func refusedWhole(o *office, t *testing.T) {
+	b, source := o.box("whole")
+	text, want := "junk\n{\"aggregateId\":\"a\",\"eventType\":\"T\"}", "junk\n{\"id\":\"m1#2\",\"aggregateId\":\"a\",\"eventType\":\"T\"}"
+	o.must(b.Send(t.Context(), Refusal{Body: []byte(text), Err: annals.ErrInvalid, Source: fromQueue + "whole-event-queue", Place: "m1"}))
+	collect(t, b.Retry(t.Context(), ids(collect(t, b.List(t.Context())))))
+	if bodies := o.received(source); !slices.Equal(bodies, []string{want}) {
+		t.Fatalf("sent again: %q", bodies)
 	}
 }
 

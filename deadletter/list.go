@@ -13,6 +13,9 @@ import (
 const (
 	// MaxLetters is how many letters a List yields at most.
 	MaxLetters = 10_000
+	// maxReceived is how many are looked at to find those that are settled: SQS shows no
+	// more than 120,000 that nobody has deleted or released.
+	maxReceived = 100_000
 	// hidden is for how many seconds at most others don't see a letter that is
 	// listed; acted is that for one which is sent again or dropped.
 	hidden = 60
@@ -26,7 +29,7 @@ const (
 // most. Letters that others have received meanwhile are not yielded; Hidden says
 // how many.
 func (b *Box) List(ctx context.Context) iter.Seq2[Letter, error] {
-	return func(yield func(Letter, error) bool) { b.each(ctx, hidden, yield) }
+	return func(yield func(Letter, error) bool) { b.each(ctx, hidden, b.listed, yield) }
 }
 
 // Hidden is how many letters somebody has received and not deleted, as far as SQS
@@ -44,15 +47,15 @@ func (b *Box) Hidden(ctx context.Context) (int, error) {
 	return n, nil
 }
 
-// each receives letters until there are no others, and then makes those visible
-// that the receiver has not deleted.
-func (b *Box) each(ctx context.Context, visibility int32, yield func(Letter, error) bool) {
+// each receives letters until there are no others, or there were as many as most, and
+// then makes those visible that the receiver has not deleted.
+func (b *Box) each(ctx context.Context, visibility int32, most int, yield func(Letter, error) bool) {
 	receipts := map[string]string{} // by letter
 	defer func() { b.release(ctx, receipts) }()
 	// A receive that waits asks all servers of SQS. One without anything new is the
 	// end, unless letters that were seen come again and may hide others.
 	const enough = 3
-	for again := 0; again < enough && len(receipts) < MaxLetters; {
+	for again := 0; again < enough && len(receipts) < most; {
 		got, err := b.sqs.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{
 			QueueUrl: &b.url, MaxNumberOfMessages: atOnce, VisibilityTimeout: visibility, WaitTimeSeconds: b.wait,
 			MessageAttributeNames:       []string{"All"},

@@ -3,6 +3,7 @@ package deadletter
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -29,21 +30,29 @@ func (b *Box) sendBack(ctx context.Context, l *Letter) error {
 			return err
 		}
 	}
-	switch service, name := resource(l.Source); {
-	case service == "kinesis":
-		return b.put(ctx, name, cmp.Or(l.partition, l.Place), ingest.WithID(body, l.Place))
-	case service != "sqs":
-		return annals.Invalid("letter", "%s came from %q, which is no queue and no stream of Kinesis: drop it", l.ID, l.Source)
-	case l.Kind == Refused:
-		return b.send(ctx, name, ingest.WithID(body, l.Place))
+	service, name := resource(l.Source)
+	send := func(body []byte) error { return b.send(ctx, name, body) }
+	switch service {
+	case "sqs":
+	case "kinesis":
+		send = func(body []byte) error { return b.put(ctx, name, cmp.Or(l.partition, l.Place), body) }
 	default:
-		for part := range (ingest.Delivery{ID: l.Place, Body: body}).Parts() {
-			if err := b.send(ctx, name, ingest.WithID(part.Text, part.Place)); err != nil {
-				return err
-			}
-		}
-		return nil
+		return annals.Invalid("letter", "%s came from %q, which is no queue and no stream of Kinesis: drop it", l.ID, l.Source)
 	}
+	if strings.Contains(l.Place, "#") { // it is one message
+		return send(ingest.WithID(body, l.Place))
+	}
+	return inBodies(ingest.Delivery{ID: l.Place, Body: body}, send)
+}
+
+// inBodies sends a delivery again, in as few bodies as fit.
+func inBodies(d ingest.Delivery, send func([]byte) error) error {
+	for body := range d.WithIDs(maxLetterBytes) {
+		if err := send(body); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // onlySource is the queue that has this one for its dead letters, where SQS does not
@@ -78,9 +87,9 @@ func (b *Box) put(ctx context.Context, stream, key string, data []byte) error {
 	return nil
 }
 
-// putAgain reads the records that a letter stands for and puts each of their
-// messages again, one after the other, so that they keep their order. An id made of
-// the place stays that of the first place.
+// putAgain reads the records that a letter stands for and puts them again, one after
+// the other, so that they keep their order. An id made of the place stays that of the
+// first place.
 func (b *Box) putAgain(ctx context.Context, l *Letter) error {
 	part := l.part.Kinesis
 	if part == nil {
@@ -97,10 +106,10 @@ func (b *Box) putAgain(ctx context.Context, l *Letter) error {
 		}
 		found++
 		place := part.Shard + ":" + aws.ToString(r.SequenceNumber)
-		for message := range (ingest.Delivery{ID: place, Body: r.Data}).Parts() {
-			if err := b.put(ctx, stream, aws.ToString(r.PartitionKey), ingest.WithID(message.Text, message.Place)); err != nil {
-				return err
-			}
+		if err := inBodies(ingest.Delivery{ID: place, Body: r.Data}, func(body []byte) error {
+			return b.put(ctx, stream, aws.ToString(r.PartitionKey), body)
+		}); err != nil {
+			return err
 		}
 	}
 	if found < part.Size {
@@ -119,7 +128,11 @@ func (b *Box) records(ctx context.Context, stream string, part *streamPart) func
 			StreamName: &stream, ShardId: &part.Shard, ShardIteratorType: kinesistypes.ShardIteratorTypeAtSequenceNumber, StartingSequenceNumber: &part.First,
 		})
 		if err != nil {
-			yield(nil, explained("read from", "the Kinesis stream "+stream, err))
+			err = explained("read from", "the shard "+part.Shard+" of the Kinesis stream "+stream, err)
+			if missing := (*annals.Error)(nil); errors.As(err, &missing) && missing.Code == annals.CodeNotFound {
+				missing.Hint = "where the stream's retention is over, its records are lost: drop the letter"
+			}
+			yield(nil, err)
 			return
 		}
 		for next := at.ShardIterator; next != nil; {

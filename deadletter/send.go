@@ -23,7 +23,9 @@ import (
 const (
 	// maxLetterBytes bounds a body with its attributes; SQS has always taken as much.
 	maxLetterBytes = 256 << 10
-	maxReasonBytes = 1 << 10
+	// maxAttributeBytes bounds each attribute, as a message may name a request of any
+	// length.
+	maxAttributeBytes = 1 << 10
 )
 
 // A Refusal is a message that can't be stored, and why.
@@ -31,7 +33,7 @@ type Refusal struct {
 	Body        []byte // as it came
 	Err         error
 	Source      string // the ARN of the queue or stream that it came from
-	Place       string // where it was in there; see ingest.Part
+	Place       string // where it was in there; see ingest.Part. The id of a Delivery where Body is all of it
 	Partition   string // the partition key of a record of Kinesis
 	Correlation string // the request that it belongs to, if it is known
 }
@@ -43,11 +45,11 @@ func (b *Box) Send(ctx context.Context, r Refusal) error {
 	attributes := map[string]sqstypes.MessageAttributeValue{}
 	size := 0
 	for name, value := range map[string]string{
-		attributeReason: cut(r.Err.Error(), maxReasonBytes), attributeCode: string(annals.CodeOf(r.Err)), attributeSource: r.Source,
+		attributeReason: r.Err.Error(), attributeCode: string(annals.CodeOf(r.Err)), attributeSource: r.Source,
 		attributePlace: r.Place, attributePartition: r.Partition, attributeCorrelation: r.Correlation,
 		attributeTime: b.clock().UTC().Format(time.RFC3339Nano),
 	} {
-		if value = strings.Map(sendable, value); value != "" {
+		if value = cut(strings.Map(sendable, cut(value, maxAttributeBytes)), maxAttributeBytes); value != "" {
 			attributes[name] = sqstypes.MessageAttributeValue{DataType: aws.String("String"), StringValue: &value}
 			size += len(name) + len("String") + len(value)
 		}

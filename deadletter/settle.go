@@ -58,7 +58,7 @@ func (b *Box) settle(ctx context.Context, ids []string, act func(context.Context
 			return
 		}
 		stopped := false
-		b.each(ctx, acted, func(l Letter, err error) bool {
+		b.each(ctx, acted, maxReceived, func(l Letter, err error) bool {
 			if err == nil && !wanted[l.ID] {
 				return true
 			}

@@ -60,9 +60,14 @@ func (s *server) accept(w http.ResponseWriter, r *request, items iter.Seq2[inges
 	return nil
 }
 
-// checked decodes all messages, with a result for each. Those without an id get one; a
+// maxRefusedMessages is of how many messages an answer says why they are refused.
+const maxRefusedMessages = 100
+
+// checked decodes all messages, with a result for each, up to the one with which too
+// many are refused. Those without an id get one; a
 // time is left to whoever stores them, so that a repetition is the same message.
 func (s *server) checked(items iter.Seq2[ingest.Item, error]) (events []annals.Event, results []ingestResult, err error) {
+	refused := 0
 	for item, err := range items {
 		if err != nil {
 			return nil, nil, err
@@ -73,6 +78,12 @@ func (s *server) checked(items iter.Seq2[ingest.Item, error]) (events []annals.E
 			result = newIngestResult(ingest.Result{Number: item.Number, Status: ingest.Refused, ID: e.ID, Err: err})
 		}
 		events, results = append(events, e), append(results, result)
+		if err != nil {
+			refused++
+		}
+		if refused == maxRefusedMessages {
+			break
+		}
 	}
 	return events, results, nil
 }
@@ -107,16 +118,24 @@ func newMessageID() string { return strings.ToLower(rand.Text()) }
 
 // firstRefused is the error of an ingest of which nothing is accepted; nil if all may be.
 func firstRefused(results []ingestResult) error {
+	var first *ingestResult
+	refused := 0
 	for i := range results {
-		switch err := results[i].err; {
-		case err == nil:
-		case len(results) == 1:
-			return err
-		default:
-			return fmt.Errorf("none of %d messages was accepted, because of message %d: %w", len(results), results[i].Number, err)
+		if results[i].err == nil {
+			continue
+		}
+		if refused++; first == nil {
+			first = &results[i]
 		}
 	}
-	return nil
+	switch {
+	case first == nil || len(results) == 1:
+		return results[0].err
+	case refused == maxRefusedMessages:
+		return fmt.Errorf("no message was accepted, because of message %d: %w (%d are refused, and those behind message %d were not looked at)",
+			first.Number, first.err, refused, results[len(results)-1].Number)
+	}
+	return fmt.Errorf("no message was accepted, because of message %d: %w", first.Number, first.err)
 }
 
 // unaccepted is the error of an ingest of which some was not accepted, or may not have

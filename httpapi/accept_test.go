@@ -107,12 +107,27 @@ func TestAcceptTakesAllOrNothing(t *testing.T) {
 		for i := range p.Results {
 			statuses[i] = p.Results[i].Status
 		}
-		if status != code || fmt.Sprint(statuses) != "[not_accepted refused not_accepted]" || p.Results[1].Error == nil || !strings.Contains(p.Detail, "none of 3 messages was accepted, because of message 2") {
+		if status != code || fmt.Sprint(statuses) != "[not_accepted refused not_accepted]" || p.Results[1].Error == nil || !strings.Contains(p.Detail, "no message was accepted, because of message 2") {
 			t.Errorf("%d %s", status, text)
 		}
 	}
 	if len(shelf.events) > 0 {
 		t.Errorf("%d were accepted", len(shelf.events))
+	}
+}
+
+// Junk of many lines is told as such: what is wrong with each of them would not fit in
+// the answer of a function.
+func TestAcceptTellsOfSoManyRefusals(t *testing.T) {
+	s, shelf := accepting(t)
+	status, _, text := s.do(t, "POST", "/v1/ingest", trackingMessage+strings.Repeat("\n{}", MaxIngestMessages-1), isJSON)
+	var p Problem
+	if err := json.Unmarshal([]byte(text), &p); err != nil {
+		t.Fatal(err)
+	}
+	if status != 400 || len(p.Results) != 1+maxRefusedMessages || len(text) > 1<<20 || len(shelf.events) > 0 ||
+		!strings.Contains(p.Detail, "no message was accepted, because of message 2") || !strings.Contains(p.Detail, "100 are refused, and those behind message 101 were not looked at") {
+		t.Errorf("%d, %d results in %d bytes: %s", status, len(p.Results), len(text), p.Detail)
 	}
 }
 

@@ -77,6 +77,21 @@ func TestLongPoll(t *testing.T) {
 			t.Errorf("a poll with %q got %d events, want %d", query, strings.Count(text, "\n"), want)
 		}
 	}
+	// Large events come in parts that a function can answer with, and one at least.
+	large := make([]annals.Event, 5)
+	for i := range large {
+		large[i] = annals.Event{Type: "T", Data: []byte(`"` + strings.Repeat("x", pollBytes*2/5) + `"`)}
+	}
+	for i := range large { // a commit holds less than all
+		if _, err := s.store.Append(t.Context(), "large", annals.Any, large[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for query, want := range map[string]int{"": 3, "&limit=2": 2} {
+		if _, _, text := s.do(t, "GET", "/v1/events?follow=true&prefix=large"+query, "", "Accept: application/x-ndjson"); strings.Count(text, "\n") != want {
+			t.Errorf("a poll of large events with %q got %d, want %d", query, strings.Count(text, "\n"), want)
+		}
+	}
 	// Nothing comes for as long as a poll may take.
 	soon := start(t, Options{LongPoll: time.Millisecond})
 	if status, _, text := soon.do(t, "GET", "/v1/events?follow=true", "", "Accept: text/event-stream"); status != 200 || text != "" {

@@ -112,8 +112,12 @@ func (s *server) readLog(w http.ResponseWriter, r *request) error {
 	return out.end()
 }
 
-// pollLimit is the most events that one poll of a follower brings.
-const pollLimit = 1000
+// What one poll of a follower brings at most: an answer of AWS Lambda holds 6 MB, in
+// JSON, which escapes the quotes of events.
+const (
+	pollLimit = 1000
+	pollBytes = 1 << 20 // that are passed once at most
+)
 
 // poll answers a follower as a whole: it waits for the first event and adds those
 // that the log holds behind it by then.
@@ -131,7 +135,7 @@ func (s *server) poll(ctx context.Context, out *eventWriter, q annals.Query) err
 			more = min(more, q.Limit-1)
 		}
 		if q.After, q.Limit = e.Position, more; err == nil && more > 0 {
-			if err := out.all(s.store.Log(ctx, q)); err != nil && ctx.Err() == nil {
+			if err := out.some(s.store.Log(ctx, q), pollBytes-len(e.Data)); err != nil && ctx.Err() == nil {
 				return err
 			}
 		}
@@ -142,13 +146,22 @@ func (s *server) poll(ctx context.Context, out *eventWriter, q annals.Query) err
 
 // all writes events until they end or fail.
 func (o *eventWriter) all(events iter.Seq2[annals.Event, error]) error {
+	return o.some(events, math.MaxInt)
+}
+
+// some is all until the events' data has passed so many bytes.
+func (o *eventWriter) some(events iter.Seq2[annals.Event, error], bytes int) error {
 	for e, err := range events {
+		if err == nil && bytes <= 0 {
+			return nil
+		}
 		if err == nil {
 			err = o.event(&e)
 		}
 		if err != nil {
 			return err
 		}
+		bytes -= len(e.Data)
 	}
 	return nil
 }

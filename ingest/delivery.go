@@ -29,10 +29,20 @@ type Part struct {
 	Err   error  // why no message can be made out; Text is then all of the body
 }
 
-// Parts yields the messages of d, at least one: a body that holds none is a Part
-// with an error.
+// MaxDeliveryMessages is how many messages a Delivery may hold. What has more is junk
+// of many lines, and refused as one.
+const MaxDeliveryMessages = 10_000
+
+// Parts yields the messages of d, at least one: a body that holds none, or more than
+// MaxDeliveryMessages, is a Part with an error.
 func (d Delivery) Parts() iter.Seq[Part] {
 	return func(yield func(Part) bool) {
+		if d.tooMany() {
+			yield(Part{d.place(1), d.Body, &annals.InvalidError{Code: annals.CodeTooLarge, Violations: []annals.Violation{
+				{Field: "delivery", Message: fmt.Sprintf("must hold at most %d messages: send them in several", MaxDeliveryMessages)},
+			}}})
+			return
+		}
 		found := false
 		for item, err := range Items(bytes.NewReader(d.Body)) {
 			found = true
@@ -47,6 +57,57 @@ func (d Delivery) Parts() iter.Seq[Part] {
 		if !found {
 			yield(Part{d.place(1), d.Body, annals.Invalid("message", "is empty")})
 		}
+	}
+}
+
+func (d Delivery) tooMany() bool {
+	if bytes.Count(d.Body, []byte{'\n'})+bytes.Count(d.Body, []byte{','}) < MaxDeliveryMessages {
+		return false // messages stand between these
+	}
+	n := 0
+	for range Items(bytes.NewReader(d.Body)) {
+		if n++; n > MaxDeliveryMessages {
+			return true
+		}
+	}
+	return false
+}
+
+// WithIDs yields bodies that together hold the messages of d, in their order, to be
+// sent from elsewhere: each message that may have an id and has none gets its Place for
+// one, as Receive would give it. A body has at most limit bytes, or one message.
+func (d Delivery) WithIDs(limit int) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		start, between, end := "", byte('\n'), ""
+		if first := bytes.TrimLeft(d.Body, "\ufeff \t\r\n"); len(first) > 0 && first[0] == '[' {
+			start, between, end = "[", ',', "]"
+		}
+		var body []byte
+		messages := 0
+		flush := func() bool {
+			if messages > 1 {
+				body = append(body, end...)
+			} else {
+				body = body[len(start):]
+			}
+			return yield(body)
+		}
+		for part := range d.Parts() {
+			text := WithID(part.Text, part.Place)
+			if messages > 0 && len(body)+1+len(text)+len(end) > limit {
+				if !flush() {
+					return
+				}
+				body, messages = nil, 0
+			}
+			if messages == 0 {
+				body = []byte(start)
+			} else {
+				body = append(body, between)
+			}
+			body, messages = append(body, text...), messages+1
+		}
+		flush()
 	}
 }
 

@@ -56,9 +56,13 @@ type Receiver struct {
 	PerStream int
 }
 
+// MaxBatchMessages is about how many messages a Receive takes, all streams together: so
+// many short ones take tens of MB of memory.
+const MaxBatchMessages = 50_000
+
 // ErrNextBatch is the Reason of messages that were not stored as Receiver.PerStream
-// was reached.
-var ErrNextBatch error = &annals.Error{Code: annals.CodeCanceled, Message: "the batch has more messages for this stream than are stored at once", Hint: "deliver the rest again"}
+// or MaxBatchMessages was reached.
+var ErrNextBatch error = &annals.Error{Code: annals.CodeCanceled, Message: "the batch has more messages than are stored at once", Hint: "deliver the rest again"}
 
 // Receive stores the messages of deliveries and returns an Outcome for each.
 //
@@ -71,14 +75,22 @@ var ErrNextBatch error = &annals.Error{Code: annals.CodeCanceled, Message: "the 
 // To deliver again what failed, with what was stored or not, is harmless: ids keep
 // messages from being stored twice, over at least the last 1,000 events of their
 // stream, and a message without an id has its Place for one.
+//
+// Deliveries behind the first MaxBatchMessages messages fail with ErrNextBatch.
 func (r *Receiver) Receive(ctx context.Context, deliveries []Delivery) []Outcome {
 	outcomes := make([]Outcome, len(deliveries))
 	b := batch{store: r.Store, byStream: map[string]*queue{}}
+	taken := 0
 	for i, d := range deliveries {
 		outcomes[i].ID = d.ID
+		if taken >= MaxBatchMessages {
+			outcomes[i].Messages = []*Settled{{Part: Part{Place: d.place(1), Text: d.Body}, Status: Failed, Reason: ErrNextBatch}}
+			continue
+		}
 		for part := range d.Parts() {
 			outcomes[i].Messages = append(outcomes[i].Messages, &Settled{Part: part})
 		}
+		taken += len(outcomes[i].Messages)
 		b.add(outcomes[i].Messages, r.PerStream)
 	}
 	workers := r.Workers
@@ -314,13 +326,26 @@ func (b *batch) commit(ctx context.Context, messages []*Settled) error {
 		return nil
 	case errors.As(err, &duplicate) && len(messages) > 1:
 		return b.leaveOut(ctx, messages, duplicate)
-	case !IsRefusal(err) && !errors.As(err, &bug):
+	case !isOwnFault(err) && !errors.As(err, &bug):
 		return err
 	case len(messages) == 1:
 		messages[0].refuse(err)
 		return nil
 	}
 	return b.halves(ctx, messages)
+}
+
+// isOwnFault reports whether a store will never take what it was given. A store that
+// is set up wrongly may answer annals.CodeInvalid too, and then takes everything once
+// that is mended; nor does a conflict say anything of events for any version.
+func isOwnFault(err error) bool {
+	switch annals.CodeOf(err) {
+	case annals.CodeInvalid:
+		return errors.As(err, new(*annals.InvalidError))
+	case annals.CodeConflict:
+		return false
+	}
+	return IsRefusal(err)
 }
 
 // halves isolates the message at fault. What is refused was not sent, so that this

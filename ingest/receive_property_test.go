@@ -1,9 +1,11 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -99,6 +101,41 @@ func TestReceiveUntilAllIsSettled(t *testing.T) {
 		for _, stream := range []string{"a", "b", "c"} {
 			if got := streamIDs(t, store, stream); !slices.Equal(got, want[stream]) {
 				t.Fatalf("stream %s holds %v, want %v", stream, got, want[stream])
+			}
+		}
+	})
+}
+
+// Two programs work on the same deliveries at once, as the old and the new version of
+// one do for a while, each in batches of its own.
+func TestReceiveByTwoAtOnce(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		store := annals.New(memory(t), nil)
+		defer func() { _ = store.Close() }()
+		all, want := drawMessages(t)
+		deliveries := make([]Delivery, len(all))
+		for i := range all {
+			deliveries[i] = Delivery{fmt.Sprint("d", i), []byte(all[i].text)}
+		}
+		failed := make([]error, 2)
+		var both sync.WaitGroup
+		for i := range failed {
+			cuts := rapid.SliceOfN(rapid.IntRange(1, len(all)), len(all), len(all)).Draw(t, "batches")
+			both.Go(func() {
+				r := &Receiver{Store: store}
+				for at := 0; at < len(deliveries); cuts = cuts[1:] {
+					batch := deliveries[at:min(len(deliveries), at+cuts[0])]
+					for _, o := range r.Receive(context.Background(), batch) {
+						failed[i] = cmp.Or(failed[i], o.Failed())
+					}
+					at += len(batch)
+				}
+			})
+		}
+		both.Wait()
+		for _, stream := range []string{"a", "b", "c"} {
+			if got := streamIDs(t, store, stream); !slices.Equal(got, want[stream]) || failed[0] != nil || failed[1] != nil {
+				t.Fatalf("stream %s holds %v, want %v; %v", stream, got, want[stream], failed)
 			}
 		}
 	})

@@ -244,6 +244,31 @@ func TestReceiveFailsTheRestOfAStreamOnly(t *testing.T) {
 	}
 }
 
+// What is wrong with the store is no fault of the messages: they come again.
+func TestReceiveBlamesNoMessageForItsStore(t *testing.T) {
+	for name, err := range map[string]error{
+		"the bucket is elsewhere": &annals.Error{Code: annals.CodeInvalid, Message: "the bucket b is not in region r", Err: errors.New("PermanentRedirect")},
+		"somebody else was first": &annals.ConflictError{Stream: "s", Actual: 3},
+	} {
+		driver, _ := newCounting(t)
+		r := &Receiver{Store: annals.New(answering{driver, err}, &annals.Options{Pause: func(context.Context, int) {}})}
+		outcomes := r.Receive(t.Context(), delivered(message("s", "1", "1"), message("s", "2", "2")))
+		if got := verdicts(outcomes); got != "failed\nfailed" || !errors.Is(outcomes[0].Failed(), err) {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
+// An answering driver answers every append with an error.
+type answering struct {
+	annals.Driver
+	err error
+}
+
+func (a answering) Append(context.Context, string, int64, []annals.Event) (annals.Commit, error) {
+	return annals.Commit{}, a.err
+}
+
 // A failing driver refuses the appends to some streams.
 type failing struct {
 	annals.Driver
@@ -316,42 +341,21 @@ func TestReceiveStoresCausesFirst(t *testing.T) {
 	}
 }
 
-func TestParts(t *testing.T) {
-	for body, want := range map[string]string{
-		`{"a":1}`:             `d#1 {"a":1} <nil>`,
-		`[{"a":1}, 2]`:        `d#1 {"a":1} <nil>|d#2 2 <nil>`,
-		"{\"a\":1}\n\n{\"b\"": `d#1 {"a":1} <nil>|d#3 {"b" <nil>`,
-		"":                    "d#1  annals: invalid: message is empty",
-		"[]":                  "d#1 [] annals: invalid: message is empty",
-	} {
-		var parts []string
-		for p := range (Delivery{"d", []byte(body)}).Parts() {
-			parts = append(parts, fmt.Sprintf("%s %s %v", p.Place, p.Text, p.Err))
-		}
-		if got := strings.Join(parts, "|"); got != want {
-			t.Errorf("%q: %s, want %s", body, got, want)
+// A batch of many deliveries of many short messages is taken in several goes, in order.
+func TestReceiveIsBounded(t *testing.T) {
+	_, store := newCounting(t)
+	r := &Receiver{Store: store}
+	junk := []byte(strings.Repeat("x\n", MaxDeliveryMessages))
+	batch := delivered(junk, junk, message("s", "1", "1"), junk, junk, junk, message("s", "2", "2"), junk)
+	outcomes := r.Receive(t.Context(), batch)
+	for i := range outcomes {
+		if err := outcomes[i].Failed(); (err != nil) != (i > 5) || i > 5 && !errors.Is(err, ErrNextBatch) {
+			t.Errorf("delivery %d: %v", i, err)
 		}
 	}
-	for range (Delivery{"d", []byte(`[1,2]`)}).Parts() {
-		break
-	}
-}
-
-func TestWithID(t *testing.T) {
-	for text, want := range map[string]string{
-		" {\n\"aggregateId\":\"a\"}":                          " {\"id\":\"i\",\n\"aggregateId\":\"a\"}",
-		`{"aggregateId":"a","id":"x"}`:                        "",
-		`{"requestId":"a","aggregateId":"b"}`:                 "",
-		`{"specversion":"1.0","aggregateId":"b"}`:             "",
-		`{"x":{"id":"y"},"aggregateId":"a","eventData":null}`: `{"id":"i","x":{"id":"y"},"aggregateId":"a","eventData":null}`,
-		`[{"aggregateId":"a"}]`:                               "", "{": "", "": "",
-	} {
-		if want == "" {
-			want = text
-		}
-		if got := WithID([]byte(text), "i"); string(got) != want {
-			t.Errorf("%q became %q, want %q", text, got, want)
-		}
+	r.Receive(t.Context(), batch[6:])
+	if got := streamIDs(t, store, "s"); !slices.Equal(got, []string{"1", "2"}) {
+		t.Errorf("the stream holds %v", got)
 	}
 }
 

@@ -12,6 +12,8 @@
 // so that a partial failure reorders nothing. What may or may not have arrived it puts
 // again: readers meet each event at least once. A repetition stands anywhere behind its
 // first, so they tell it by its id within its stream, or in a playback by its version.
+// Kinesis numbers records as they arrive; of requests in quick succession AWS promises
+// no order, only that a record is kept before its request is answered.
 //
 // A Reader reads all shards of a stream, parents before children. Target lets playbacks
 // go to a stream, and Reader.Playback gives their events, each once.

@@ -35,7 +35,7 @@ type boxFlags struct {
 func (f *boxFlags) add(c *cobra.Command, choosing bool) {
 	c.Flags().StringVar(&f.queue, "queue", "", "the queue of dead letters, by name or URL (default NAME-dead-letters)")
 	if choosing {
-		c.Flags().BoolVar(&f.all, "all", false, "all letters that the queue has at the start")
+		c.Flags().BoolVar(&f.all, "all", false, "all letters that the queue has at the start, 10,000 at most")
 	}
 	c.ValidArgsFunction = cobra.NoFileCompletions // looking for ids would hide letters from others
 	explainStore(c, "the store, dynamodb://NAME?region=…&bucket=…")
@@ -236,6 +236,9 @@ func (a *app) settleLetters(ctx context.Context, box *deadletter.Box, ids []stri
 				return err
 			}
 			ids = append(ids, l.ID)
+		}
+		if len(ids) == deadletter.MaxLetters {
+			fmt.Fprintf(a.errs, "annals: these are %d letters; there may be more, for which the command is run again\n", len(ids))
 		}
 	}
 	result := settledLetters{Queue: box.Queue(), Done: []string{}, Failed: []failedLetter{}}
