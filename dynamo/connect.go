@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -121,8 +122,41 @@ func configured(ctx context.Context, address Address, timeout time.Duration) (aw
 	if err != nil {
 		return cfg, &annals.Error{Code: annals.CodeInvalid, Message: "the AWS configuration can't be read", Err: err, Hint: "check the AWS profile and the AWS_… variables"}
 	}
+	if buildable, is := cfg.HTTPClient.(*awshttp.BuildableClient); is {
+		cfg.HTTPClient = newFreshConnections(buildable)
+	}
 	cfg.HTTPClient = wholeBodies{cfg.HTTPClient}
 	return cfg, nil
+}
+
+// freshConnections leaves what it has kept open once nothing was sent for a while.
+// A process that was frozen does not learn that the other side has closed them, and
+// each costs a try: after a burst there are more of them than tries.
+type freshConnections struct {
+	client atomic.Pointer[awshttp.BuildableClient]
+	now    func() time.Time
+	used   atomic.Int64 // when something was sent or received last, in Unix nanoseconds
+}
+
+// keptOpen is how long unused connections count as open. AWS closes them later.
+const keptOpen = 15 * time.Second
+
+func newFreshConnections(client *awshttp.BuildableClient) *freshConnections {
+	c := &freshConnections{now: time.Now}
+	c.client.Store(client)
+	c.used.Store(c.now().UnixNano())
+	return c
+}
+
+// Do implements aws.HTTPClient.
+func (c *freshConnections) Do(r *http.Request) (*http.Response, error) {
+	now := c.now().UnixNano() // by the clock on the wall, which goes on in a freeze
+	if age := now - c.used.Swap(now); age < 0 || age > int64(keptOpen) {
+		old := c.client.Load()
+		c.client.Store(old.WithTimeout(old.GetTimeout())) // a copy without connections
+	}
+	defer func() { c.used.Store(c.now().UnixNano()) }()
+	return c.client.Load().Do(r)
 }
 
 // wholeBodies gives each request a body that nobody closes early. The SDK closes

@@ -26,7 +26,8 @@ type Config struct {
 	// ANNALS_PLAYBACK_STREAM: the default target of playback, and the only Kinesis
 	// stream that wakes write. write may do without.
 	PlaybackStream string
-	// Queue is the name of the SQS queue that track takes messages of, ANNALS_QUEUE.
+	// Queue is the name of the SQS queue that track takes messages of, ANNALS_QUEUE. It
+	// is a standard one: dead letters belong to no message group.
 	Queue string
 	// DeadLetters is the URL of the SQS queue for messages that can never be
 	// stored, ANNALS_DEAD_LETTERS: track and pump.
@@ -62,7 +63,7 @@ type variable struct {
 
 var (
 	kinesisName = regexp.MustCompile(`^[a-zA-Z0-9_.-]{1,128}$`)
-	queueName   = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,80}(\.fifo)?$`)
+	queueName   = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,80}$`)
 	metricsName = regexp.MustCompile(`^[a-zA-Z0-9._/#:-]{1,255}$`)
 )
 
@@ -77,7 +78,7 @@ var variables = []variable{
 		return named(&c.PlaybackStream, s, kinesisName, "the name of a Kinesis stream, not an ARN")
 	}},
 	{"ANNALS_QUEUE", "the name of the SQS queue", []Role{Track}, func(c *Config, s string) error {
-		return named(&c.Queue, s, queueName, "the name of an SQS queue, not its URL or ARN")
+		return named(&c.Queue, s, queueName, "the name of a standard SQS queue, not its URL or ARN")
 	}},
 	{"ANNALS_DEAD_LETTERS", "the URL of the SQS queue of dead letters", []Role{Track, Pump}, setDeadLetters},
 	{"ANNALS_PROJECTIONS", "an absolute path, such as " + defaultProjections, nil, setProjections},
@@ -181,8 +182,8 @@ func setStore(c *Config, s string) error {
 }
 
 func setDeadLetters(c *Config, s string) error {
-	if !isURL(s) || strings.Count(s, "/") < 3 {
-		return refusal("must be the URL of an SQS queue, and is %q", s)
+	if !isURL(s) || strings.Count(s, "/") < 3 || strings.HasSuffix(s, ".fifo") {
+		return refusal("must be the URL of a standard SQS queue, and is %q", s)
 	}
 	c.DeadLetters = s
 	return nil

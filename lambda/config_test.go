@@ -42,6 +42,9 @@ func TestReadConfigNamesEverythingThatIsWrong(t *testing.T) {
 		{"write", []string{"ANNALS_ROLE=write"}, []string{"ANNALS_STORE"}},
 		{"misspelled", []string{"ANNALS_ROLE=query", "ANNALS_STORE=dynamodb://orders", "ANNALS_PROJECTION=/p", "ANNALS_BUCKET=b"}, []string{"ANNALS_BUCKET is not known: the variables are ANNALS_ROLE, ANNALS_STORE", "ANNALS_PROJECTION is not known"}},
 		{"no role of ours", []string{"ANNALS_ROLE=Load"}, []string{`ANNALS_ROLE must be one of load, track, pump, command, query, sequence, write, react, playback, and is "Load"`}},
+		{"queues in order", []string{"ANNALS_ROLE=track", "ANNALS_STORE=dynamodb://orders?bucket=orders-bucket", "ANNALS_QUEUE=q.fifo", "ANNALS_DEAD_LETTERS=https://sqs.eu-central-1.amazonaws.com/1/d.fifo"}, []string{
+			"ANNALS_QUEUE must be the name of a standard SQS queue", "ANNALS_DEAD_LETTERS must be the URL of a standard SQS queue",
+		}},
 		{"all bad", []string{
 			"ANNALS_ROLE=track", "ANNALS_STORE=dynamodb://x?bukket=1", "ANNALS_INGEST_STREAM=arn:aws:kinesis:x:1:stream/s", "ANNALS_PLAYBACK_STREAM=a b",
 			"ANNALS_QUEUE=https://sqs/1/q", "ANNALS_DEAD_LETTERS=q", "ANNALS_PROJECTIONS=p", "ANNALS_METRICS=a b", "ANNALS_LOG_LEVEL=loud", "OTEL_EXPORTER_OTLP_ENDPOINT=collector:4318",

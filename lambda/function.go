@@ -76,7 +76,7 @@ func newFunction(ctx context.Context, config Config, program *Program, opts *Opt
 	} else if f.env.aws, err = dynamo.Configuration(ctx, config.Store); err != nil {
 		return nil, err
 	}
-	if f.tracing, err = startTracing(ctx, &config); err != nil {
+	if f.tracing, err = startTracing(ctx, &config, f.env.clock); err != nil {
 		return nil, err
 	}
 	f.env.tracer = f.tracing.tracer
@@ -86,9 +86,18 @@ func newFunction(ctx context.Context, config Config, program *Program, opts *Opt
 	return f, nil
 }
 
-// newLogger writes the log as lines of JSON.
+// newLogger writes the log as lines of JSON, of a length that CloudWatch takes.
 func newLogger(to io.Writer, level slog.Level) *slog.Logger {
-	return slog.New(slog.NewJSONHandler(to, &slog.HandlerOptions{Level: level}))
+	clip := func(_ []string, a slog.Attr) slog.Attr {
+		switch v := a.Value.Any().(type) {
+		case string:
+			a.Value = slog.StringValue(clipped(v, maxValue))
+		case error:
+			a.Value = slog.StringValue(clipped(v.Error(), maxValue))
+		}
+		return a
+	}
+	return slog.New(slog.NewJSONHandler(to, &slog.HandlerOptions{Level: level, ReplaceAttr: clip}))
 }
 
 // Close releases what the function opened, after the invocation under way.
@@ -109,7 +118,7 @@ func (f *Function) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 		in.request = lc.AwsRequestID
 	}
 	in.report = newReport(f.env.logger.With("requestId", in.request), f.env.tracer, f.env.clock)
-	working, cancel := beforeDeadline(ctx)
+	working, cancel := beforeDeadline(ctx, f.env.config.Role.reserve())
 	defer cancel()
 	working, span := f.env.tracer.Start(working, string(f.env.config.Role), trace.WithSpanKind(trace.SpanKindServer),
 		trace.WithAttributes(attribute.String("faas.invocation_id", in.request)))
@@ -153,18 +162,25 @@ func (f *Function) finish(ctx context.Context, in *invocation) {
 	ctx, cancel := context.WithTimeout(ctx, flushTime)
 	defer cancel()
 	if err := f.tracing.flush(ctx); err != nil {
-		in.report.log.Warn("spans were not sent", "error", err, "to", f.env.config.Traces)
+		in.report.log.Warn("spans were not sent", "error", err, "to", f.tracing.to)
 	}
 }
 
-// Reserve is how much of an invocation's time is kept for its end.
-const (
-	reserve      = 1500 * time.Millisecond
-	reserveShare = 5 // of the time there is, at most one in so many
-)
+// reserveShare bounds what is kept of an invocation's time: one part in so many.
+const reserveShare = 4
+
+// reserve is how much of an invocation's time is kept for its end: an append whose
+// outcome is unknown is looked for up to 2 s behind its end, and what an outside call
+// came to is noted up to 15 s behind it.
+func (r Role) reserve() time.Duration {
+	if r == Write || r == React {
+		return 16 * time.Second
+	}
+	return 2500 * time.Millisecond
+}
 
 // beforeDeadline is a context that ends while there is time left to answer.
-func beforeDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
+func beforeDeadline(ctx context.Context, reserve time.Duration) (context.Context, context.CancelFunc) {
 	deadline, limited := ctx.Deadline()
 	if !limited {
 		return context.WithCancel(ctx)

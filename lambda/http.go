@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -60,7 +61,9 @@ func stored(ctx context.Context, c annals.Commit, appended []annals.Event) {
 // The answer is sent as a whole: what h could not finish becomes a problem.
 func serveHTTP(ctx context.Context, in *invocation, h http.Handler) (any, error) {
 	var given events.APIGatewayV2HTTPRequest
-	if err := json.Unmarshal(in.payload, &given); err != nil {
+	var wrong *json.UnmarshalTypeError
+	// The rest is read all the same where what an authorizer says has another form.
+	if err := json.Unmarshal(in.payload, &given); err != nil && !(errors.As(err, &wrong) && strings.HasPrefix(wrong.Field, "requestContext.authorizer")) {
 		return nil, &annals.Error{Code: annals.CodeInvalidJSON, Message: "the payload is no request of API Gateway", Err: err, Hint: "set the payload format of the integration to 2.0"}
 	}
 	x := &exchange{report: in.report, correlation: headerOf(&given, "x-request-id")}
@@ -218,7 +221,9 @@ func (w *answerWriter) detail() string {
 // answer is what API Gateway makes the response of.
 func (w *answerWriter) answer() events.APIGatewayV2HTTPResponse {
 	w.WriteHeader(http.StatusOK)
-	if n := w.size(); n > maxAnswer {
+	text := utf8.Valid(w.body.Bytes())
+	if n := w.size(text); n > maxAnswer {
+		text = true
 		w.problem(&annals.Error{
 			Code: annals.CodeTooLarge, Message: fmt.Sprintf("the answer takes %d bytes, and a function may answer with %d", n, maxAnswer),
 			Hint: "ask for a part: limit, and from or after",
@@ -230,16 +235,21 @@ func (w *answerWriter) answer() events.APIGatewayV2HTTPResponse {
 			a.Headers[name] = strings.Join(values, ", ")
 		}
 	}
-	if a.Body = w.body.String(); !utf8.ValidString(a.Body) {
+	if a.Body = w.body.String(); !text {
 		a.Body, a.IsBase64Encoded = base64.StdEncoding.EncodeToString(w.body.Bytes()), true
 	}
 	return a
 }
 
-// size is that of the body within the answer's JSON, and of a little more.
-func (w *answerWriter) size() int {
+// size is that of the body within the answer's JSON, and of a little more. What is
+// no text goes as Base64.
+func (w *answerWriter) size(text bool) int {
 	const rest = 8 << 10
-	n := rest
+	if !text {
+		return rest + base64.StdEncoding.EncodedLen(w.body.Len())
+	}
+	// JSON escapes the separators of lines and paragraphs, which take three bytes.
+	n := rest + 3*(bytes.Count(w.body.Bytes(), []byte("\u2028"))+bytes.Count(w.body.Bytes(), []byte("\u2029")))
 	for _, c := range w.body.Bytes() {
 		n++
 		if c == '"' || c == '\\' || c == '\n' || c == '\t' || c == '\r' {

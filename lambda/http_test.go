@@ -61,6 +61,29 @@ func TestTheHandlerSeesTheRequest(t *testing.T) {
 	})
 }
 
+// Authorizers say what they like about the caller, which nothing here depends on.
+func TestAuthorizersAreLeftAlone(t *testing.T) {
+	for _, said := range []string{
+		`{"jwt":{"claims":{"sub":"u","exp":"1","cognito:groups":"[a b]"},"scopes":["x"]}}`,
+		`{"jwt":{"claims":{"exp":1700000000,"roles":["a"],"deep":{"a":null}},"scopes":null}}`,
+		`{"jwt":{"claims":{},"scopes":"x y"}}`,
+		`{"iam":{"accountId":"1","cognitoIdentity":null,"callerId":7}}`,
+		`{"lambda":{"a":[1]}}`, `{"lambda":"x"}`, `null`, `[]`,
+	} {
+		payload := strings.Replace(request("POST", "/v1/x?a=1", "body"), `"requestContext":{`, `"requestContext":{"authorizer":`+said+`,`, 1)
+		a, _ := exchanged(t, payload, func(w http.ResponseWriter, r *http.Request) {
+			body, err := io.ReadAll(r.Body)
+			if err != nil || string(body) != "body" || r.Method != "POST" || r.URL.String() != "/v1/x?a=1" || r.RemoteAddr == "" {
+				t.Errorf("with %s: %s %s %s, %v", said, r.Method, r.URL, body, err)
+			}
+			w.WriteHeader(204)
+		})
+		if a.StatusCode != 204 {
+			t.Errorf("with %s: %d", said, a.StatusCode)
+		}
+	}
+}
+
 // HTTP APIs decode the path once before they hand it on; function URLs don't.
 func TestPaths(t *testing.T) {
 	for _, c := range []struct{ domain, stage, raw, path, escaped string }{
@@ -115,6 +138,12 @@ func TestAnswersThatCannotBeSent(t *testing.T) {
 		"too large once it is JSON": {func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, strings.Repeat(`"`, maxAnswer/2))
 		}, 413, "ask for a part"},
+		"too large once it is escaped": {func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, strings.Repeat("\u2028", maxAnswer/4))
+		}, 413, "ask for a part"},
+		"too large once it is base64": {func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, strings.Repeat("\xff", maxAnswer*4/5))
+		}, 413, "ask for a part"},
 		"cut off": {func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "[1,")
 			panic(http.ErrAbortHandler)
@@ -122,7 +151,7 @@ func TestAnswersThatCannotBeSent(t *testing.T) {
 	} {
 		a, counts := exchanged(t, request("GET", "/", ""), c.h)
 		if a.StatusCode != c.status || !strings.Contains(a.Body, c.says) || counts["Refused"] != 1 || a.Headers["Content-Type"] != "application/problem+json" {
-			t.Errorf("%s: %+v %v", name, a, counts)
+			t.Errorf("%s: %d %.300s %v", name, a.StatusCode, a.Body, counts)
 		}
 	}
 	a, _ := exchanged(t, strings.Replace(request("POST", "/", "%"), `"isBase64Encoded":false`, `"isBase64Encoded":true`, 1), func(http.ResponseWriter, *http.Request) { t.Error("it was called") })
@@ -134,10 +163,12 @@ func TestAnswersThatCannotBeSent(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 	// What is just small enough goes through.
-	a, _ = exchanged(t, request("GET", "/", ""), func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, strings.Repeat("x", maxAnswer-16<<10))
-	})
-	if a.StatusCode != 200 {
-		t.Errorf("%d %.200s", a.StatusCode, a.Body)
+	for _, body := range []string{strings.Repeat("x", maxAnswer-16<<10), strings.Repeat("\xff", (maxAnswer-16<<10)/4*3)} {
+		a, _ = exchanged(t, request("GET", "/", ""), func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, body)
+		})
+		if a.StatusCode != 200 {
+			t.Errorf("%d %.200s", a.StatusCode, a.Body)
+		}
 	}
 }

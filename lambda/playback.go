@@ -163,9 +163,9 @@ func (p *player) begin(ctx context.Context, in *invocation, call *playbackCall) 
 	// Without an id of the caller's, a repetition of the call finds its own playback.
 	opts.ID, opts.Rate = cmp.Or(call.ID, in.request), call.Rate
 	run, err := playback.Start(ctx, p.store, call.Selection, target, opts)
-	if call.ID == "" && annals.CodeOf(err) == annals.CodeConflict {
-		if run, id, err := p.goOn(ctx, opts.ID, opts.Runner); annals.CodeOf(err) != annals.CodeNotFound {
-			return run, id, err
+	if annals.CodeOf(err) == annals.CodeConflict {
+		if begun, failed := playback.Show(ctx, p.store, opts.ID, opts); failed == nil && begun.By == opts.Runner {
+			return p.goOn(ctx, opts.ID, opts.Runner)
 		}
 	}
 	return run, opts.ID, err

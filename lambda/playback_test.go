@@ -146,6 +146,41 @@ func TestPlaybackToTheStream(t *testing.T) {
 	}
 }
 
+// Lambda repeats an asynchronous invocation that was killed: that goes on with the
+// playback that it has begun, whoever named it.
+func TestPlaybackIsRepeated(t *testing.T) {
+	h := newTheatre(t, 6)
+	f := h.function(Playback, nil)
+	for request, payload := range map[string]string{"r-1": `{"id":"mine"}`, "r-2": `{}`} {
+		id := map[string]string{"r-1": "mine", "r-2": "r-2"}[request]
+		opts := &playback.Options{ID: id, Runner: playerName + "/" + request}
+		if _, err := playback.Start(t.Context(), h.store, playback.Selection{}, kinesis.Target(h.kinesis, "stage-playback", nil), opts); err != nil {
+			t.Fatal(err)
+		}
+		h.mustCall(f, request, payload, playback.StateFinished)
+		h.wantSent(id)
+	}
+	_, err := h.call(f, "r-3", `{"id":"mine"}`, time.Minute)
+	wantError(t, err, annals.CodeConflict, "a playback mine already")
+}
+
+// A part of a projection goes on too, in the generation that it has begun.
+func TestPlaybackIntoAProjectionHandsOver(t *testing.T) {
+	h := newTheatre(t, 9)
+	dir := "ANNALS_PROJECTIONS=" + writeProjection(t, ordersFile)
+	h.mustInvoke(h.function(Write, nil, dir), h.batch("stage-log"), allDone)
+	f := h.function(Playback, nil, dir)
+	h.mustAsk(f, "POST", "/v1/playbacks", `{"id":"part","selection":{"to":"5"},"target":{"kind":"projection","name":"orders"}}`, 201, `"state":"running"`)
+	next := h.next()
+	if len(next) != 1 {
+		t.Fatalf("invoked %v", next)
+	}
+	h.mustCall(f, "r-1", next[0], playback.StateFinished)
+	query := h.function(Query, nil, dir)
+	h.mustAsk(query, "GET", "/v1/views/orders/order-0?generation=2", "", 200, `{"total":2}`)
+	h.mustAsk(query, "GET", "/v1/views/orders/order-0?generation=3", "", 404, "")
+}
+
 // hang lets so many puts through until hung is told to let go.
 func (h *theatre) hang(puts int) {
 	h.aws.APIOptions = append(slices.Clone(h.aws.APIOptions), func(s *middleware.Stack) error {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -23,6 +24,9 @@ type receiving struct {
 
 func newReceiving(ctx context.Context, env *environment) (*receiving, error) {
 	store := &env.config.Store
+	if store.Bucket == "" {
+		return nil, annals.Invalid("ANNALS_STORE", "has no bucket: dead letters that SQS does not take are kept there, so name one with ?bucket=")
+	}
 	box, err := deadletter.New(env.aws, env.config.DeadLetters, &deadletter.Options{
 		Bucket: store.Bucket, Name: store.Name, S3Endpoint: store.S3Endpoint, Clock: env.clock,
 	})
@@ -88,6 +92,29 @@ func tell(ctx context.Context, to *report, from *arrival, m *ingest.Settled) {
 	to.message(ctx, level, "message "+string(m.Status), e.Correlation, args...)
 }
 
+// maxRefusals is how many letters one item of a batch may become: sending thousands
+// takes longer than an invocation has, and each attempt would send them again.
+const maxRefusals = 10
+
+// refusals are the letters of what is refused of an item: one for each message, or one
+// for all of the item, with its good messages, where they would be too many.
+func refusals(from *arrival, outcome *ingest.Outcome) (all []deadletter.Refusal) {
+	letter := deadletter.Refusal{Source: from.source, Partition: from.partition}
+	for _, m := range outcome.Messages {
+		if m.Status == ingest.Refused {
+			letter.Body, letter.Err, letter.Place, letter.Correlation = m.Text, m.Reason, m.Place, m.Message.Event.Correlation
+			all = append(all, letter)
+		}
+	}
+	if len(all) <= maxRefusals {
+		return all
+	}
+	first := all[0]
+	first.Err = fmt.Errorf("%d of %d messages are refused, the first of them, %s: %w", len(all), len(outcome.Messages), first.Place, first.Err)
+	first.Body, first.Place = from.Body, from.ID
+	return []deadletter.Refusal{first}
+}
+
 // sendsAtOnce is how many dead letters are sent side by side.
 const sendsAtOnce = 16
 
@@ -101,14 +128,10 @@ func (r *receiving) bury(ctx context.Context, in *invocation, batch []arrival, o
 		slots <- struct{}{}
 		all.Go(func() {
 			defer func() { <-slots }()
-			for _, m := range outcomes[i].Messages {
-				if m.Status != ingest.Refused || failed[i] != nil {
-					continue
+			for _, letter := range refusals(&batch[i], &outcomes[i]) {
+				if failed[i] = r.box.Send(ctx, letter); failed[i] != nil {
+					return
 				}
-				failed[i] = r.box.Send(ctx, deadletter.Refusal{
-					Body: m.Text, Err: m.Reason, Source: batch[i].source, Place: m.Place,
-					Partition: batch[i].partition, Correlation: m.Message.Event.Correlation,
-				})
 			}
 		})
 	}

@@ -223,6 +223,55 @@ func TestWrongSources(t *testing.T) {
 	}
 }
 
+// Junk of many lines is one dead letter, as thousands could not be sent in the time
+// of an invocation; its good messages are stored, and keep their ids in the letter.
+func TestJunkOfManyLines(t *testing.T) {
+	t.Parallel()
+	in := newInbound(t)
+	good := `{"aggregateId":"a","eventType":"T"}`
+	body := good + strings.Repeat("\n!", 20)
+	for _, c := range []struct {
+		role    Role
+		payload []byte
+		place   string
+	}{
+		{Track, sqsPayload(queueARN, body), "m0"},
+		{Pump, kinesisPayload(streamARN, "0", []byte(body)), "shardId-0:100"},
+	} {
+		sent := 0
+		in.breaks(func(operation, _ string) bool {
+			if operation == "SendMessage" {
+				sent++ // one at a time, as there is one item
+			}
+			return false
+		})
+		if failures := in.invoked(in.function(c.role), c.payload); len(failures) != 0 {
+			t.Fatalf("%s failed: %q", c.role, failures)
+		}
+		letters := slices.DeleteFunc(in.letters(), func(l deadletter.Letter) bool { return l.Place != c.place })
+		if sent != 1 || len(letters) != 1 || letters[0].Body != body || !strings.Contains(letters[0].Reason, "20 of 21 messages are refused, the first of them, "+c.place+"#2") {
+			t.Errorf("%s sent %d letters: %.300v", c.role, sent, letters)
+		}
+	}
+	if got := in.events("a"); !slices.Equal(got, []string{"m0#1", "shardId-0:100#1"}) {
+		t.Errorf("a holds %q", got)
+	}
+}
+
+// Without a bucket there would be messages that can't become dead letters, and hold
+// up all behind them.
+func TestReceivingNeedsABucket(t *testing.T) {
+	t.Parallel()
+	in := newInbound(t)
+	for _, role := range []Role{Track, Pump} {
+		c := in.config
+		c.Role, c.Store.Bucket = role, ""
+		if _, err := New(t.Context(), c, nil, &Options{AWS: &in.aws, Output: in}); !errors.Is(err, annals.ErrInvalid) || !strings.Contains(err.Error(), "ANNALS_STORE") || !strings.Contains(err.Error(), "?bucket=") {
+			t.Errorf("%s: %v", role, err)
+		}
+	}
+}
+
 // Messages that have no time left come again, and none is lost.
 func TestNoTimeLeft(t *testing.T) {
 	t.Parallel()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -30,6 +31,21 @@ type report struct {
 // each message's is in its own line of the log.
 const maxCorrelations = 20
 
+// CloudWatch takes lines of 256 KB, and what a refused message says of itself has
+// any length.
+const (
+	maxValue       = 16 << 10
+	maxCorrelation = 1 << 10
+)
+
+// clipped is the beginning of a text that is too long.
+func clipped(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}
+
 func newReport(log *slog.Logger, tracer trace.Tracer, clock func() time.Time) *report {
 	return &report{log: log, tracer: tracer, clock: clock, began: clock(), counts: map[string]int64{}}
 }
@@ -53,6 +69,7 @@ func (r *report) most(name string, n int64) {
 func (r *report) belongs(correlation string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	correlation = clipped(correlation, maxCorrelation)
 	if correlation != "" && len(r.correlations) < maxCorrelations && !slices.Contains(r.correlations, correlation) {
 		r.correlations = append(r.correlations, correlation)
 	}
@@ -93,6 +110,7 @@ func spanOf(args []any) (attributes []attribute.KeyValue, parent, failure string
 		if !isText || value == "" {
 			continue
 		}
+		value = clipped(value, maxValue)
 		switch name {
 		case "traceparent":
 			parent = value

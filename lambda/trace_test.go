@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
@@ -136,14 +137,42 @@ func TestSpansOfRequests(t *testing.T) {
 func TestSpansThatCannotBeSent(t *testing.T) {
 	refusing := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(refusing.Close)
-	s, f := functionOf(t, func(context.Context, *invocation) (any, error) { return nil, nil }, "OTEL_EXPORTER_OTLP_ENDPOINT="+refusing.URL)
+	s, f := functionOf(t, func(context.Context, *invocation) (any, error) { return nil, nil }, "OTEL_EXPORTER_OTLP_ENDPOINT="+strings.Replace(refusing.URL, "//", "//me:secret@", 1))
 	s.mustInvoke(f, `{}`, `null`)
+	if strings.Contains(s.out.text.String(), "secret") {
+		t.Error("the log holds a password")
+	}
 	told := false
 	for _, line := range s.out.take(t) {
 		text, _ := line["msg"].(string)
-		told = told || strings.Contains(text, "spans were not sent") && line["to"] == refusing.URL
+		told = told || strings.Contains(text, "spans were not sent") && line["to"] == strings.Replace(refusing.URL, "//", "//me:xxxxx@", 1)
 	}
 	if !told {
 		t.Error("no line tells of it")
+	}
+}
+
+// A collector that does not answer holds up an invocation once, however many spans
+// it has, and the next ones not at all.
+func TestACollectorThatDoesNotAnswer(t *testing.T) {
+	var asked atomic.Int64
+	over := make(chan struct{})
+	hanging := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		asked.Add(1)
+		<-over
+	}))
+	t.Cleanup(hanging.Close)
+	t.Cleanup(func() { close(over) })
+	s, f := functionOf(t, func(ctx context.Context, in *invocation) (any, error) {
+		for range 3 * maxSpans {
+			in.report.message(ctx, slog.LevelDebug-1, "stored", "", "stream", "order-1")
+		}
+		return nil, nil
+	}, "OTEL_EXPORTER_OTLP_ENDPOINT="+hanging.URL)
+	for range 3 {
+		s.mustInvoke(f, `{}`, `null`)
+	}
+	if n := asked.Load(); n == 0 || n > 3 {
+		t.Errorf("it was asked %d times", n)
 	}
 }

@@ -25,7 +25,8 @@ func (w *waker) close() error { return w.closing() }
 
 // caughtUp is the answer to who calls a waker directly.
 type caughtUp struct {
-	// CaughtUp is false where time was over first: another call goes on.
+	// CaughtUp is false where time was over first: another call goes on. It is false
+	// for a schedule, too, where something can't go on.
 	CaughtUp bool `json:"caughtUp"`
 }
 
@@ -37,7 +38,7 @@ func (w *waker) handle(ctx context.Context, in *invocation) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch err := w.catchUp(ctx); {
+	switch err = w.catchUp(ctx); {
 	case ctx.Err() != nil || consumer.Waits(err):
 		in.report.count("Unfinished", 1)
 		in.report.log.Info("there is more to do than fits into this invocation", "error", err)
@@ -45,8 +46,12 @@ func (w *waker) handle(ctx context.Context, in *invocation) (any, error) {
 			return caughtUp{}, nil
 		}
 		return batchAnswer{Failures: []batchFailure{{last}}}, nil
+	case err != nil && in.kind == fromCaller:
+		in.report.count("Stalled", 1)
+		return nil, err
 	case err != nil:
-		// Another wake-up would not mend it, and would come at once.
+		// The same wake-up would not mend it, and would come again at once: the
+		// metric raises an alarm instead.
 		in.report.count("Stalled", 1)
 		in.report.log.Error("not all could catch up with the log", "error", err, "code", annals.CodeOf(err))
 	}

@@ -139,6 +139,44 @@ func TestWakeUpsAtOnce(t *testing.T) {
 	}
 }
 
+// failing is a Reactor that can't go on.
+type failing struct{ err error }
+
+func (failing) Name() string                    { return "failing" }
+func (f failing) CatchUp(context.Context) error { return f.err }
+
+// Who calls the function is told what can't go on. The wake-ups that would come again
+// for an error are done with, and a metric tells of them.
+func TestWhatCannotGoOnIsToldOf(t *testing.T) {
+	s := newStage(t)
+	store, sequence := s.store(), s.function(Sequence, nil)
+	react := s.function(React, &Program{Reactors: func(context.Context, *Workplace) ([]Reactor, error) {
+		return []Reactor{failing{annals.Invalid("x", "is planted")}}, nil
+	}})
+	_, err := s.invoke(react, `{}`)
+	wantError(t, err, annals.CodeInvalid, "failing: ", "is planted")
+	if m := s.out.metrics(t); m["Stalled"] != 1.0 || m["Errors"] != 1.0 {
+		t.Errorf("%v", m)
+	}
+	s.mustInvoke(react, payloads[fromSchedule], `{"caughtUp":false}`)
+	if m := s.out.metrics(t); m["Stalled"] != 1.0 || m["Errors"] != nil {
+		t.Errorf("%v", m)
+	}
+	s.append(store, "a", "x")
+	s.mustInvoke(react, s.numbered(sequence), allDone)
+	told := false
+	for _, line := range s.out.take(t) {
+		text, _ := line["error"].(string)
+		told = told || line["level"] == "ERROR" && strings.Contains(text, "is planted")
+		if line["_aws"] != nil && line["role"] == "react" && (line["Stalled"] != 1.0 || line["Errors"] != nil) {
+			t.Errorf("%v", line)
+		}
+	}
+	if !told {
+		t.Error("no line tells of it")
+	}
+}
+
 // What a warm function asks for, in requests: nothing that it does grows with the
 // store.
 func TestRequestsOfAWakeUp(t *testing.T) {

@@ -4,7 +4,7 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"encoding/json"
 	"strings"
 	"time"
 
@@ -46,7 +46,11 @@ func saga(within time.Duration) reaction.Saga[order] {
 // note appends an event of this type to the order, and has then succeeded.
 func note(typ string) reaction.Action[order] {
 	return reaction.Action[order]{Issue: func(ctx context.Context, c *reaction.Command[order]) error {
-		_, err := c.Append(ctx, c.State.Stream, annals.Any, annals.Event{Type: typ, Data: fmt.Appendf(nil, `{"saga":%q}`, c.Saga)})
+		data, err := json.Marshal(map[string]string{"saga": c.Saga})
+		if err != nil {
+			return err
+		}
+		_, err = c.Append(ctx, c.State.Stream, annals.Any, annals.Event{Type: typ, Data: data})
 		return err
 	}}
 }
