@@ -35,6 +35,7 @@ func (a *Annals) makeAlarms() {
 				measure{"AWS/Lambda", "IteratorAge", "Maximum", "FunctionName", function}, lateMilliseconds)
 		}
 	}
+	a.alarmsOfOwnMetrics()
 	if a.DeadLetters != nil {
 		a.alarm("DeadLetters", "messages could not be stored: annals dlq list says why", 1, 1,
 			measure{"AWS/SQS", "ApproximateNumberOfMessagesVisible", "Maximum", "QueueName", a.name("dead-letters")}, 0)
@@ -45,6 +46,24 @@ func (a *Annals) makeAlarms() {
 	}
 	for _, table := range []struct{ id, suffix string }{{"Events", "events"}, {"Log", "log"}, {"Views", "views"}} {
 		a.throttled(table.id, a.name(table.suffix))
+	}
+}
+
+// alarmsOfOwnMetrics watch what an invocation answers for without failing, since to
+// try again at once would not mend it. Two stores with one namespace share them.
+func (a *Annals) alarmsOfOwnMetrics() {
+	for _, own := range []struct {
+		role         Role
+		metric, what string
+	}{
+		{Sequence, "Tampered", "somebody has changed or removed items of the events table: the log of %s names them"},
+		{Write, "Stalled", "a projection can't go on: the log of %s says why"},
+		{React, "Stalled", "a reaction or saga can't go on: the log of %s says why"},
+	} {
+		if a.has(own.role) {
+			a.alarm(own.role.title()+own.metric, fmt.Sprintf(own.what, *a.name(string(own.role))), 1, 5,
+				measure{a.props.MetricsNamespace, own.metric, "Sum", "role", new(string(own.role))}, 0)
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsapigatewayv2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskinesis"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
@@ -27,7 +28,10 @@ type Annals struct {
 	IngestStream, PlaybackStream awskinesis.CfnStream
 	Queue, DeadLetters           awssqs.CfnQueue
 	Functions                    map[Role]awslambda.CfnFunction
-	API                          awsapigatewayv2.CfnApi
+	// ActsAs are the roles of IAM that the functions have. What reactions of one's own
+	// do on AWS, the one of React needs rights for.
+	ActsAs map[Role]awsiam.CfnRole
+	API    awsapigatewayv2.CfnApi
 
 	props Props
 }
@@ -43,7 +47,10 @@ func NewAnnals(scope constructs.Construct, id string, props Props) (*Annals, err
 	if err := props.validate(); err != nil {
 		return nil, fmt.Errorf("the props of the construct %s are wrong:\n%w", id, err)
 	}
-	a := &Annals{Construct: constructs.NewConstruct(scope, &id), props: props, Functions: map[Role]awslambda.CfnFunction{}}
+	a := &Annals{
+		Construct: constructs.NewConstruct(scope, &id), props: props,
+		Functions: map[Role]awslambda.CfnFunction{}, ActsAs: map[Role]awsiam.CfnRole{},
+	}
 	a.makeTables()
 	a.makeBucket()
 	a.makeStreams()

@@ -3,6 +3,7 @@ package cdk_test
 import (
 	"encoding/json"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +21,11 @@ func templateOf(t *testing.T, path string) assertions.Template {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return templateFrom(t, text)
+}
+
+func templateFrom(t *testing.T, text []byte) assertions.Template {
+	t.Helper()
 	var template map[string]any
 	if err := json.Unmarshal(text, &template); err != nil {
 		t.Fatal(err)
@@ -72,7 +78,6 @@ func TestMappings(t *testing.T) {
 	letters := object("OnFailure", object("Destination", att("AnnalsDeadLetters", "Arn")))
 	none := assertions.Match_Absent()
 	filter := func(pattern string) any { return object("Filters", []any{object("Pattern", pattern)}) }
-	inserted := filter(`{"eventName":["INSERT"]}`)
 	page := filter(`{"eventName":["INSERT"],"dynamodb":{"Keys":{"key":{"S":["log"]}}}}`)
 	for _, m := range []struct {
 		source   map[string]any
@@ -86,7 +91,7 @@ func TestMappings(t *testing.T) {
 	}{
 		{att("AnnalsEventQueue", "Arn"), "Track", none, 1, none, none, none, none},
 		{att("AnnalsIngestStream", "Arn"), "Pump", "TRIM_HORIZON", 1, 6 * 3600, true, letters, none},
-		{att("AnnalsEventsTable", "StreamArn"), "Sequence", "TRIM_HORIZON", 0, -1, false, letters, inserted},
+		{att("AnnalsEventsTable", "StreamArn"), "Sequence", "TRIM_HORIZON", 0, -1, false, letters, none},
 		{att("AnnalsLogTable", "StreamArn"), "Write", "TRIM_HORIZON", 0, 3600, false, none, page},
 		{att("AnnalsLogTable", "StreamArn"), "React", "TRIM_HORIZON", 0, 3600, false, none, page},
 		{att("AnnalsPlaybackStream", "Arn"), "Write", "LATEST", 1, 3600, false, none, none},
@@ -103,6 +108,33 @@ func TestMappings(t *testing.T) {
 		has(t, template, "AWS::Lambda::EventSourceMapping", want)
 	}
 	template.ResourceCountIs(new("AWS::Lambda::EventSourceMapping"), new(6.0))
+}
+
+// The tick is made where one of those that it wakes is deployed, and may wake it.
+func TestTick(t *testing.T) {
+	for _, roles := range [][]cdk.Role{{cdk.Write, cdk.React}, {cdk.Write}, {cdk.React}, {cdk.Query}} {
+		props := everything(t)
+		props.Roles = roles
+		if !slices.Contains(roles, cdk.React) {
+			props.ReactZip = ""
+		}
+		template := templateFrom(t, synthesize(t, props))
+		var targets []any
+		for _, role := range []string{"write", "react"} {
+			if !slices.Contains(roles, cdk.Role(role)) {
+				continue
+			}
+			function := "Annals" + strings.ToUpper(role[:1]) + role[1:] + "Function"
+			targets = append(targets, object("Id", role, "Arn", att(function, "Arn")))
+			has(t, template, "AWS::Lambda::Permission", object("Action", "lambda:InvokeFunction", "FunctionName", object("Ref", function),
+				"Principal", "events.amazonaws.com", "SourceArn", att("AnnalsTick", "Arn")))
+		}
+		if targets != nil {
+			has(t, template, "AWS::Events::Rule", object("Name", "annals-tick", "ScheduleExpression", "rate(1 minute)", "State", "ENABLED", "Targets", targets))
+		}
+		template.ResourceCountIs(new("AWS::Events::Rule"), new(float64(min(1, len(targets)))))
+		template.ResourcePropertiesCountIs(new("AWS::Lambda::Permission"), object("Principal", "events.amazonaws.com"), new(float64(len(targets))))
+	}
 }
 
 func TestFunctions(t *testing.T) {
@@ -134,6 +166,33 @@ func TestFunctions(t *testing.T) {
 	}
 }
 
+// To the role of one's own code rights are added, so that its generated name is an
+// output; nobody else's is.
+func TestReactRoleIsAnOutput(t *testing.T) {
+	templateOf(t, golden).HasOutput(new("ReactRole"), object("Value", object("Ref", "AnnalsReactRole")))
+	if found := templateOf(t, goldenChosen).FindOutputs(new("ReactRole"), nil); len(*found) != 0 {
+		t.Errorf("without react there is %v", *found)
+	}
+}
+
+// An invocation that could not go on, or that met a change of events, is no error of
+// Lambda's, so that only the functions' own metrics tell of it.
+func TestAlarmsOfOwnMetrics(t *testing.T) {
+	alarm := func(name, namespace, metric, role string) map[string]any {
+		return object(
+			"AlarmName", name, "Namespace", namespace, "MetricName", metric, "Statistic", "Sum", "Threshold", 0,
+			"Dimensions", []any{object("Name", "role", "Value", role)}, "ComparisonOperator", "GreaterThanThreshold",
+		)
+	}
+	for _, want := range []map[string]any{
+		alarm("annals-WriteStalled", "Annals", "Stalled", "write"), alarm("annals-ReactStalled", "Annals", "Stalled", "react"),
+		alarm("annals-SequenceTampered", "Annals", "Tampered", "sequence"),
+	} {
+		has(t, templateOf(t, golden), "AWS::CloudWatch::Alarm", want)
+	}
+	has(t, templateOf(t, goldenChosen), "AWS::CloudWatch::Alarm", alarm("orders-SequenceTampered", "Orders", "Tampered", "sequence"))
+}
+
 // The queue hides a message for six times as long as track may take.
 func TestQueue(t *testing.T) {
 	has(t, templateOf(t, golden), "AWS::SQS::Queue", object(
@@ -158,7 +217,7 @@ func TestChosen(t *testing.T) {
 	has(t, template, "AWS::ApiGatewayV2::Stage", object("DefaultRouteSettings", object("ThrottlingRateLimit", 50, "ThrottlingBurstLimit", 100)))
 	has(t, template, "AWS::CloudWatch::Alarm", object("AlarmName", "orders-PumpLate", "AlarmActions", []any{"arn:aws:sns:eu-central-1:111122223333:orders-alarms"}))
 	for kind, count := range map[string]float64{
-		"AWS::Lambda::Function": 4, "AWS::Kinesis::Stream": 1, "AWS::SQS::Queue": 1, "AWS::Events::Rule": 0,
+		"AWS::Lambda::Function": 5, "AWS::Kinesis::Stream": 1, "AWS::SQS::Queue": 2, "AWS::Events::Rule": 0,
 		"AWS::CloudWatch::Dashboard": 0, "AWS::Lambda::LayerVersion": 0,
 	} {
 		template.ResourceCountIs(&kind, &count)

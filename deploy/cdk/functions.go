@@ -60,6 +60,7 @@ func (a *Annals) makeFunction(role Role, code awss3assets.Asset, layer awslambda
 	name := *a.name(string(role))
 	// Made here because one that Lambda makes keeps its events for ever.
 	group := a.logGroup(role.title()+"Logs", "/aws/lambda/"+name)
+	a.ActsAs[role] = a.makeRole(role, group)
 	props := &awslambda.CfnFunctionProps{
 		FunctionName:  &name,
 		Description:   new("Annals: " + purposes[role]),
@@ -67,7 +68,7 @@ func (a *Annals) makeFunction(role Role, code awss3assets.Asset, layer awslambda
 		Handler:       new("bootstrap"),
 		Architectures: texts(a.props.Architecture),
 		Code:          &awslambda.CfnFunction_CodeProperty{S3Bucket: code.S3BucketName(), S3Key: code.S3ObjectKey()},
-		Role:          a.makeRole(role, group).AttrArn(),
+		Role:          a.ActsAs[role].AttrArn(),
 		Timeout:       new(sizes[role].timeout),
 		MemorySize:    new(sizes[role].memory),
 		Environment:   &awslambda.CfnFunction_EnvironmentProperty{Variables: a.environment(role)},

@@ -94,7 +94,7 @@ func synthesize(t *testing.T, props cdk.Props) []byte {
 func chosen(t *testing.T) cdk.Props {
 	return cdk.Props{
 		Name: "orders", Zip: stockZip(t, "stock"), Architecture: cdk.X8664,
-		Roles:            []cdk.Role{cdk.Load, cdk.Pump, cdk.Sequence, cdk.Query},
+		Roles:            []cdk.Role{cdk.Load, cdk.Track, cdk.Pump, cdk.Query, cdk.Sequence},
 		LogRetentionDays: 7, StreamRetentionHours: 48, Shards: 4, MaxRecordAge: 3 * time.Hour,
 		Authorizer:  cdk.Authorizer{Issuer: "https://issuer.example.com", Audience: []string{"orders"}, Scopes: []string{"orders/write"}},
 		Throttling:  cdk.Throttling{Rate: 50, Burst: 100},

@@ -53,12 +53,14 @@ func (a *Annals) grants(role Role, group awslogs.CfnLogGroup) []grant {
 	case Track:
 		list = append(list, grant{"TakeFromQueue", []string{"sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"}, []*string{a.Queue.AttrArn()}})
 		list = append(list, a.sendDeadLetters())
-		list = append(list, a.append(bodies, dead, pending)...)
+		list = append(list, a.append()...)
+		list = append(list, a.keepDeadLetters())
 	case Pump:
 		list = append(list, readStream("ReadIngest", a.IngestStream.AttrArn()), a.sendDeadLetters())
-		list = append(list, a.append(bodies, dead, pending)...)
+		list = append(list, a.append()...)
+		list = append(list, a.keepDeadLetters())
 	case Command:
-		list = append(list, a.append(bodies, pending)...)
+		list = append(list, a.append()...)
 	case Query:
 		list = append(list, a.readLog()...)
 		list = append(list, a.readViews())
@@ -106,12 +108,12 @@ func keyActions(role Role) []string {
 	return []string{"kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:ReEncryptTo"}
 }
 
-// append is what storing a commit takes, and the objects that a role puts.
-func (a *Annals) append(places ...string) []grant {
+// append is what storing a commit takes.
+func (a *Annals) append() []grant {
 	return []grant{
 		{"Append", []string{"dynamodb:PutItem", "dynamodb:Query"}, []*string{a.Events.AttrArn()}},
 		{"ReadMark", []string{"dynamodb:GetItem"}, []*string{a.Log.AttrArn()}},
-		{"KeepObjects", []string{"s3:GetObject", "s3:PutObject"}, a.places(places...)},
+		{"KeepObjects", []string{"s3:GetObject", "s3:PutObject"}, a.places(bodies, pending)},
 		a.tellMissing(),
 	}
 }
@@ -163,6 +165,12 @@ func (a *Annals) sequence() []grant {
 
 func (a *Annals) sendDeadLetters() grant {
 	return grant{"SendDeadLetters", []string{"sqs:SendMessage"}, []*string{a.DeadLetters.AttrArn()}}
+}
+
+// keepDeadLetters is for messages that the queue of dead letters can't hold. Whoever
+// retries one reads it by rights of their own.
+func (a *Annals) keepDeadLetters() grant {
+	return grant{"KeepDeadLetters", []string{"s3:PutObject"}, a.places(dead)}
 }
 
 // tellMissing lets S3 say that an object is missing. Without it the answer is

@@ -1,6 +1,8 @@
 package cdk
 
 import (
+	"slices"
+
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsevents"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 )
@@ -16,12 +18,9 @@ const (
 	wakeAge = 60 * 60
 )
 
-// Patterns of records. The log table also holds runs, indexes and marks; only a
-// new page is news.
-const (
-	inserted = `{"eventName":["INSERT"]}`
-	newPage  = `{"eventName":["INSERT"],"dynamodb":{"Keys":{"key":{"S":["log"]}}}}`
-)
+// newPage is the pattern of records that wake: the log table also holds runs,
+// indexes and marks.
+const newPage = `{"eventName":["INSERT"],"dynamodb":{"Keys":{"key":{"S":["log"]}}}}`
 
 func (a *Annals) makeMappings() {
 	if a.has(Track) {
@@ -37,12 +36,14 @@ func (a *Annals) makeMappings() {
 			ParallelizationFactor: new(1.0), DestinationConfig: a.toDeadLetters(),
 		})
 	}
+	// It gets every record, as one that is no insertion tells of somebody who has
+	// changed or removed events.
 	if a.has(Sequence) {
 		a.mapping(Sequence, "SequenceEvents", &awslambda.CfnEventSourceMappingProps{
 			EventSourceArn: a.Events.AttrStreamArn(), StartingPosition: new("TRIM_HORIZON"),
 			MaximumBatchingWindowInSeconds: new(0.0), BisectBatchOnFunctionError: false,
 			MaximumRetryAttempts: new(-1.0), MaximumRecordAgeInSeconds: new(-1.0),
-			ParallelizationFactor: new(1.0), DestinationConfig: a.toDeadLetters(), FilterCriteria: filter(inserted),
+			ParallelizationFactor: new(1.0), DestinationConfig: a.toDeadLetters(),
 		})
 	}
 	// Two readers are as many as a shard of DynamoDB's streams serves well.
@@ -85,19 +86,24 @@ func filter(pattern string) any {
 	}
 }
 
-// makeSchedule makes the tick by which the timeouts of sagas fire where nothing
-// else wakes them.
+// makeSchedule makes the tick that wakes write and react where nothing else does:
+// the timeouts of sagas fire, and what an invocation left unfinished goes on.
 func (a *Annals) makeSchedule() {
-	if !a.has(React) {
+	roles := slices.DeleteFunc([]Role{Write, React}, func(r Role) bool { return !a.has(r) })
+	if len(roles) == 0 {
 		return
 	}
-	function := a.Functions[React]
+	var targets []any
+	for _, role := range roles {
+		targets = append(targets, &awsevents.CfnRule_TargetProperty{Id: new(string(role)), Arn: a.Functions[role].AttrArn()})
+	}
 	rule := named(awsevents.NewCfnRule(a.Construct, new("Tick"), &awsevents.CfnRuleProps{
-		Name: a.name("tick"), Description: new("Annals: wakes react for the timeouts of sagas"),
-		ScheduleExpression: new("rate(1 minute)"), State: new("ENABLED"),
-		Targets: []any{&awsevents.CfnRule_TargetProperty{Id: new("react"), Arn: function.AttrArn()}},
+		Name: a.name("tick"), Description: new("Annals: what was left unfinished goes on, and the timeouts of sagas fire"),
+		ScheduleExpression: new("rate(1 minute)"), State: new("ENABLED"), Targets: targets,
 	}))
-	named(awslambda.NewCfnPermission(a.Construct, new("TickPermission"), &awslambda.CfnPermissionProps{
-		Action: new("lambda:InvokeFunction"), FunctionName: function.Ref(), Principal: new("events.amazonaws.com"), SourceArn: rule.AttrArn(),
-	}))
+	for _, role := range roles {
+		named(awslambda.NewCfnPermission(a.Construct, new(role.title()+"TickPermission"), &awslambda.CfnPermissionProps{
+			Action: new("lambda:InvokeFunction"), FunctionName: a.Functions[role].Ref(), Principal: new("events.amazonaws.com"), SourceArn: rule.AttrArn(),
+		}))
+	}
 }

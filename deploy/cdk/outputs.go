@@ -22,6 +22,9 @@ func (a *Annals) makeOutputs() {
 	if a.PlaybackStream != nil {
 		a.output("PlaybackStream", "the Kinesis stream that playback puts events on", a.PlaybackStream.Ref())
 	}
+	if role := a.ActsAs[React]; role != nil {
+		a.output("ReactRole", "the role to add rights to that reactions of one's own need", role.Ref())
+	}
 }
 
 func (a *Annals) output(name, description string, value *string) {

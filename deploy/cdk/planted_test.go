@@ -107,17 +107,41 @@ var planted = []struct {
 	{"update-events", "events_are_not_changed nothing_is_updated", func(r resources) { r.grant("AnnalsTrackRole", "Append", "dynamodb:UpdateItem") }},
 	{"delete-events", "events_are_not_changed", func(r resources) { r.grant("AnnalsPlaybackRole", "Append", "dynamodb:DeleteItem") }},
 	{"batch-write-events", "events_are_not_changed", func(r resources) { r.grant("AnnalsCommandRole", "Append", "dynamodb:BatchWriteItem") }},
+	{"delete-events-by-name", "tables_are_granted_by_reference", func(r resources) {
+		s := r.statement("AnnalsCommandRole", "Append")
+		s["Action"] = []any{"dynamodb:DeleteItem"}
+		s["Resource"] = []any{object("Fn::Sub", "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/annals-events")}
+	}},
+	{"delete-events-by-text", "no_wildcard_resource tables_are_granted_by_reference", func(r resources) {
+		s := r.statement("AnnalsCommandRole", "Append")
+		s["Action"] = []any{"dynamodb:DeleteItem"}
+		s["Resource"] = []any{"arn:aws:dynamodb:*:*:table/annals-events"}
+	}},
+	{"two-services", "tables_are_granted_by_reference", func(r resources) { r.grant("AnnalsTrackRole", "SendDeadLetters", "dynamodb:DeleteItem") }},
+	{"one-statement", "no_wildcard_action", func(r resources) {
+		document := r.at("AnnalsLoadRole/Properties/Policies/0/PolicyDocument")
+		document["Statement"] = object("Effect", "Allow", "Action", []any{"*"}, "Resource", []any{"*"})
+	}},
 	{"update-views", "nothing_is_updated", func(r resources) { r.grant("AnnalsWriteRole", "WriteViews", "dynamodb:UpdateItem") }},
 	{"second-writer", "log_is_the_sequencers", func(r resources) { r.grant("AnnalsQueryRole", "ReadLog", "dynamodb:PutItem") }},
 	{"delete-log", "log_is_the_sequencers", func(r resources) { r.grant("AnnalsSequenceRole", "WriteLog", "dynamodb:DeleteItem") }},
 	{"delete-bodies", "objects_are_kept", func(r resources) { r.grant("AnnalsSequenceRole", "KeepObjects", "s3:DeleteObject") }},
 	{"anybodys-api", "invocations_have_a_source", func(r resources) { delete(r.props("AnnalsLoadPermission"), "SourceArn") }},
+	{"anybodys-tick", "invocations_have_a_source", func(r resources) { delete(r.props("AnnalsWriteTickPermission"), "SourceArn") }},
+	{"invoked-by-all", "invocations_have_a_source", func(r resources) { r.props("AnnalsLoadPermission")["Principal"] = "*" }},
 
 	{"plain-table", "tables_are_encrypted", func(r resources) { delete(r.props("AnnalsEventsTable"), "SSESpecification") }},
 	{"plain-bucket", "buckets_are_encrypted", func(r resources) { delete(r.props("AnnalsBucket"), "BucketEncryption") }},
 	{"plain-stream", "streams_are_encrypted", func(r resources) { delete(r.props("AnnalsIngestStream"), "StreamEncryption") }},
 	{"plain-queue", "queues_are_encrypted", func(r resources) { r.props("AnnalsDeadLetters")["SqsManagedSseEnabled"] = false }},
 	{"without-tls", "buckets_take_tls_only", func(r resources) { delete(r.all, "AnnalsBucketPolicy") }},
+	{"tls-for-reads", "buckets_take_tls_only", func(r resources) {
+		r.at("AnnalsBucketPolicy/Properties/PolicyDocument/Statement/0")["Action"] = "s3:GetObject"
+	}},
+	{"tls-for-the-bucket", "buckets_take_tls_only", func(r resources) {
+		s := r.at("AnnalsBucketPolicy/Properties/PolicyDocument/Statement/0")
+		s["Resource"] = s["Resource"].([]any)[:1]
+	}},
 
 	{"public-bucket", "no_public_bucket", func(r resources) {
 		r.at("AnnalsBucket/Properties/PublicAccessBlockConfiguration")["BlockPublicAcls"] = false
@@ -126,6 +150,10 @@ var planted = []struct {
 	{"open-bucket", "no_open_bucket_policy", func(r resources) {
 		document := r.at("AnnalsBucketPolicy/Properties/PolicyDocument")
 		document["Statement"] = append(document["Statement"].([]any), object("Effect", "Allow", "Principal", "*", "Action", "s3:GetObject", "Resource", "*"))
+	}},
+	{"open-queue", "no_policies_of_others", func(r resources) { r.all["Open"] = object("Type", "AWS::SQS::QueuePolicy") }},
+	{"open-table", "no_policies_of_others", func(r resources) {
+		r.props("AnnalsEventsTable")["ResourcePolicy"] = object("PolicyDocument", object())
 	}},
 	{"open-route", "routes_are_authorized", func(r resources) { r.props("AnnalsRouteGET")["AuthorizationType"] = "NONE" }},
 	{"jwt-of-nobody", "routes_are_authorized", func(r resources) { r.props("AnnalsRouteGET")["AuthorizationType"] = "JWT" }},
@@ -143,6 +171,12 @@ var planted = []struct {
 	{"deleted-bucket", "buckets_outlive_mistakes", func(r resources) { r.at("AnnalsBucket")["DeletionPolicy"] = "Delete" }},
 	{"expiring-bodies", "buckets_outlive_mistakes", func(r resources) {
 		r.at("AnnalsBucket/Properties/LifecycleConfiguration/Rules/0")["Prefix"] = "annals/"
+	}},
+	{"expiring-at-a-date", "buckets_outlive_mistakes", func(r resources) {
+		r.at("AnnalsBucket/Properties/LifecycleConfiguration/Rules/1")["ExpirationDate"] = "2030-01-01T00:00:00Z"
+	}},
+	{"no-older-versions", "buckets_outlive_mistakes", func(r resources) {
+		r.at("AnnalsBucket/Properties/LifecycleConfiguration/Rules/1")["NoncurrentVersionExpiration"] = object("NoncurrentDays", 1)
 	}},
 	{"endless-logs", "logs_have_retention", func(r resources) { delete(r.props("AnnalsTrackLogs"), "RetentionInDays") }},
 	{"other-logs", "functions_log_to_such_a_group", func(r resources) { delete(r.props("AnnalsTrackFunction"), "LoggingConfig") }},

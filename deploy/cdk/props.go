@@ -88,7 +88,8 @@ type Props struct {
 	TracesEndpoint string
 	// LogLevel is debug, info, warn or error; info by default.
 	LogLevel string
-	// MetricsNamespace is that of the functions' metrics; "Annals" by default.
+	// MetricsNamespace is that of the functions' metrics; "Annals" by default. They are
+	// told apart by role alone: give each store of an account and region its own.
 	MetricsNamespace string
 
 	// RemovalPolicy is what becomes of tables and bucket when the stack is deleted:

@@ -54,7 +54,7 @@ func added(at address, values map[string]cty.Value) map[string]string {
 		return map[string]string{"arn": groupARN(named), "id": named}
 	case "aws_iam_role":
 		id := "role " + text(values["name_prefix"])
-		return map[string]string{"arn": id, "id": id}
+		return map[string]string{"arn": id, "id": id, "name": id}
 	case "aws_cloudwatch_event_rule":
 		return map[string]string{"arn": ruleARN(named), "id": named}
 	case "aws_apigatewayv2_api":
@@ -92,7 +92,7 @@ func attribute(logicalID, kind, attribute string, properties *settings) (is stri
 		group := properties.text("LogGroupName")
 		known = map[string]string{"": group, "Arn": groupARN(group) + ":*"}
 	case "AWS::IAM::Role":
-		known = map[string]string{"Arn": "role " + logicalID}
+		known = map[string]string{"": "role " + logicalID, "Arn": "role " + logicalID}
 	case "AWS::Events::Rule":
 		known = map[string]string{"": named, "Arn": ruleARN(named)}
 	case "AWS::ApiGatewayV2::Api":

@@ -68,7 +68,7 @@ func TestTerraformAndCDKMakeTheSame(t *testing.T) {
 var chosen = map[string]cty.Value{
 	"name":                   cty.StringVal("orders"),
 	"lambda_zip":             cty.StringVal("annals.zip"),
-	"roles":                  cty.SetVal([]cty.Value{cty.StringVal("load"), cty.StringVal("pump"), cty.StringVal("sequence"), cty.StringVal("query")}),
+	"roles":                  cty.SetVal([]cty.Value{cty.StringVal("load"), cty.StringVal("track"), cty.StringVal("pump"), cty.StringVal("sequence"), cty.StringVal("query")}),
 	"kms_key_arn":            cty.StringVal("arn:aws:kms:eu-central-1:111122223333:key/11111111-2222-3333-4444-555555555555"),
 	"architecture":           cty.StringVal("x86_64"),
 	"shards":                 cty.NumberIntVal(4),

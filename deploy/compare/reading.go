@@ -62,6 +62,12 @@ func (r *reading) read() (Model, error) {
 			r.function[f.settings.text("role")] = f.settings.text("function_name")
 		}
 	}
+	// An output that is a role is that of the same function on both sides.
+	for _, fields := range r.model {
+		if name := r.function[fields["value"]]; name != "" {
+			fields["value"] = "role of " + name
+		}
+	}
 	for _, f := range r.found {
 		at := slices.IndexFunc(parts, func(p part) bool { return r.side(p).kind == f.kind })
 		if at < 0 {

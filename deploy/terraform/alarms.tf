@@ -17,6 +17,23 @@ locals {
     } },
   )
 
+  # What an invocation answers for without failing, since to try again at once would
+  # not mend it. Two stores with one namespace share these metrics.
+  own_alarms = { for name, alarm in {
+    SequenceTampered = {
+      description = "somebody has changed or removed items of the events table: the log of ${var.name}-sequence names them"
+      role        = "sequence", metric = "Tampered"
+    }
+    WriteStalled = {
+      description = "a projection can't go on: the log of ${var.name}-write says why"
+      role        = "write", metric = "Stalled"
+    }
+    ReactStalled = {
+      description = "a reaction or saga can't go on: the log of ${var.name}-react says why"
+      role        = "react", metric = "Stalled"
+    }
+  } : name => alarm if contains(local.roles, alarm.role) }
+
   alarm_actions = var.alarm_topic_arn == null ? [] : [var.alarm_topic_arn]
 }
 
@@ -35,6 +52,24 @@ resource "aws_cloudwatch_metric_alarm" "function" {
   evaluation_periods  = each.value.periods
   comparison_operator = "GreaterThanThreshold"
   threshold           = each.value.above
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = local.alarm_actions
+  ok_actions          = local.alarm_actions
+}
+
+resource "aws_cloudwatch_metric_alarm" "own" {
+  for_each = var.alarms ? local.own_alarms : {}
+
+  alarm_name          = "${var.name}-${each.key}"
+  alarm_description   = "Annals: ${each.value.description}"
+  namespace           = var.metrics_namespace
+  metric_name         = each.value.metric
+  dimensions          = { role = each.value.role }
+  statistic           = "Sum"
+  period              = 60 * 5
+  evaluation_periods  = 1
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
   treat_missing_data  = "notBreaching"
   alarm_actions       = local.alarm_actions
   ok_actions          = local.alarm_actions

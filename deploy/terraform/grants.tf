@@ -33,7 +33,7 @@ locals {
   ])
   bury = [
     { actions = ["sqs:SendMessage"], resources = [local.arns.letters] },
-    { actions = ["s3:GetObject", "s3:PutObject"], resources = ["${local.objects}/dead/*"] },
+    { actions = ["s3:PutObject"], resources = ["${local.objects}/dead/*"] },
   ]
   read_log = concat(local.missing, [
     { actions = ["dynamodb:Query"], resources = [aws_dynamodb_table.events.arn] },

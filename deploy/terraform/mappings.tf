@@ -1,3 +1,7 @@
+locals {
+  wakers = setintersection(local.roles, ["write", "react"])
+}
+
 # A trigger that a role is not allowed to read can't be made, so each waits for
 # its role's policy.
 
@@ -37,7 +41,8 @@ resource "aws_lambda_event_source_mapping" "pump" {
   depends_on = [aws_iam_role_policy.role]
 }
 
-# No commit may be left out of the log, so that nothing is given up or skipped.
+# No commit may be left out of the log, so that nothing is given up or skipped. A
+# record that is no insertion tells of somebody who has changed or removed events.
 resource "aws_lambda_event_source_mapping" "sequence" {
   count = contains(local.roles, "sequence") ? 1 : 0
 
@@ -52,12 +57,6 @@ resource "aws_lambda_event_source_mapping" "sequence" {
   maximum_record_age_in_seconds      = -1
   function_response_types            = ["ReportBatchItemFailures"]
 
-  filter_criteria {
-    filter {
-      pattern = jsonencode({ eventName = ["INSERT"] })
-    }
-  }
-
   destination_config {
     on_failure {
       destination_arn = aws_sqs_queue.dead_letters[0].arn
@@ -69,7 +68,7 @@ resource "aws_lambda_event_source_mapping" "sequence" {
 
 # A wake-up is only worth something while it is fresh: the next one does as well.
 resource "aws_lambda_event_source_mapping" "wakes" {
-  for_each = setintersection(local.roles, ["write", "react"])
+  for_each = local.wakers
 
   function_name                      = aws_lambda_function.role[each.key].arn
   event_source_arn                   = aws_dynamodb_table.log.stream_arn
@@ -108,29 +107,30 @@ resource "aws_lambda_event_source_mapping" "playback" {
   depends_on = [aws_iam_role_policy.role]
 }
 
-# The timeouts of sagas.
+# What was left unfinished goes on, and the timeouts of sagas fire, where nothing
+# else wakes the functions.
 resource "aws_cloudwatch_event_rule" "tick" {
-  count = contains(local.roles, "react") ? 1 : 0
+  count = length(local.wakers) > 0 ? 1 : 0
 
   name                = "${var.name}-tick"
-  description         = "Annals: wakes react for the timeouts of sagas"
+  description         = "Annals: what was left unfinished goes on, and the timeouts of sagas fire"
   schedule_expression = "rate(1 minute)"
 }
 
 resource "aws_cloudwatch_event_target" "tick" {
-  count = contains(local.roles, "react") ? 1 : 0
+  for_each = local.wakers
 
-  target_id = "react"
+  target_id = each.key
   rule      = aws_cloudwatch_event_rule.tick[0].name
-  arn       = aws_lambda_function.role["react"].arn
+  arn       = aws_lambda_function.role[each.key].arn
 }
 
 resource "aws_lambda_permission" "tick" {
-  count = contains(local.roles, "react") ? 1 : 0
+  for_each = local.wakers
 
   statement_id  = "tick"
   action        = "lambda:InvokeFunction"
-  function_name = aws_lambda_function.role["react"].function_name
+  function_name = aws_lambda_function.role[each.key].function_name
   principal     = "events.amazonaws.com"
   source_arn    = aws_cloudwatch_event_rule.tick[0].arn
 }

@@ -28,6 +28,11 @@ output "playback_stream" {
   value       = one(aws_kinesis_stream.playback[*].name)
 }
 
+output "react_role" {
+  description = "Name of the role of react, to add rights to that reactions of your own need; null without react."
+  value       = one([for name, role in aws_iam_role.role : role.name if name == "react"])
+}
+
 output "bucket_name" {
   description = "Name of the bucket."
   value       = aws_s3_bucket.store.bucket

@@ -142,7 +142,7 @@ variable "log_level" {
 }
 
 variable "metrics_namespace" {
-  description = "CloudWatch namespace of the functions' own metrics."
+  description = "CloudWatch namespace of the functions' own metrics, which are told apart by role alone: two stores of one account and region need two."
   type        = string
   default     = "Annals"
 }

@@ -9,6 +9,8 @@ package main
 import (
 	"fmt"
 	"os"
+	"regexp"
+	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/jsii-runtime-go"
@@ -31,11 +33,22 @@ func run() error {
 		return err
 	}
 	stack := awscdk.NewStack(app, new("annals"), &awscdk.StackProps{
-		StackName: &props.Name, Description: new("Annals: an event store, and the functions that serve it"),
+		StackName: new(stackName(props.Name)), Description: new("Annals: an event store, and the functions that serve it"),
 	})
 	if _, err := cdk.NewAnnals(stack, "Annals", props); err != nil {
 		return err
 	}
 	app.Synth(nil)
 	return nil
+}
+
+var stackNames = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]*$`)
+
+// stackName is that of a store's stack: its own name, or one that CloudFormation
+// takes, as it allows no underscores and no digit in front.
+func stackName(store string) string {
+	if stackNames.MatchString(store) {
+		return store
+	}
+	return "annals-" + strings.ReplaceAll(store, "_", "-")
 }

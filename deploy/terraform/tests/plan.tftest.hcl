@@ -83,8 +83,8 @@ run "defaults" {
   }
 
   assert {
-    condition     = length(aws_cloudwatch_event_rule.tick) == 0
-    error_message = "Without react there is no tick."
+    condition     = length(aws_cloudwatch_event_rule.tick) == 1 && toset(keys(aws_cloudwatch_event_target.tick)) == toset(["write"])
+    error_message = "The tick wakes write."
   }
 
   assert {
@@ -103,7 +103,14 @@ run "react" {
 
   assert {
     condition     = length(aws_lambda_function.role) == 9 && length(aws_cloudwatch_event_rule.tick) == 1
-    error_message = "react comes with its tick."
+    error_message = "react shares the tick of write."
+  }
+
+  assert {
+    condition = alltrue([for keys in [keys(aws_cloudwatch_event_target.tick), keys(aws_lambda_permission.tick)] :
+      toset(keys) == toset(["write", "react"])
+    ])
+    error_message = "The tick may wake both."
   }
 
   assert {
@@ -121,7 +128,7 @@ run "one_role" {
   }
 
   assert {
-    condition     = length(aws_kinesis_stream.ingest) == 0 && length(aws_kinesis_stream.playback) == 0 && length(aws_apigatewayv2_api.annals) == 0
+    condition     = length(aws_kinesis_stream.ingest) == 0 && length(aws_kinesis_stream.playback) == 0 && length(aws_apigatewayv2_api.annals) == 0 && length(aws_cloudwatch_event_rule.tick) == 0
     error_message = "What no role uses is not made."
   }
 
