@@ -40,10 +40,15 @@ tests: stand-ins
 	$(GO) -C deploy/cdk test -timeout 10m ./...
 	$(GO) -C deploy/compare test -timeout 10m ./...
 
-# The commands of the docs were run above and hold no goroutines of their own;
-# measurements, crashes step by step and large batches only take longer here.
+# What tests runs, and race need not run again: commands of the docs, other
+# processes, measurements, crashes step by step, large batches, and contracts that
+# the same code passes on a smaller stand-in.
+NOT_RACED = TestDocs|TestArrows|TestKilled|TestRoot|TestPackage|TestSimulation|TestRebuildEquals|TestCrash|TestBatch|TestManyDiff|TestVeryMany|$\
+	TestFork(OfAPart|Counts|Equals)|TestNoEffect.*DynamoDB|TestRandom(Sets|Changes)|TestSeeds|TestMemory|TestServersEnd|TestFailedWrites|$\
+	TestStoreContract(AcrossSealedRuns|UnderFaults)$$|TestContract(OnAProgramsOwnDatabase|AgainstAServerOverDynamoDB)
+
 race: stand-ins
-	$(GO) test -race -timeout 10m -skip 'TestDocs|TestArrows|TestKilled|TestRoot|TestPackage|TestSimulation|TestRebuildEquals|TestCrash|TestBatch|TestManyDiff|TestVeryMany|TestFork(OfAPart|Counts|Equals)|TestNoEffect.*DynamoDB|TestRandomSets|TestSeeds' $$($(GO) list ./... | grep -v /bench$$)
+	$(GO) test -race -timeout 10m -skip '$(NOT_RACED)' $$($(GO) list ./... | grep -v /bench$$)
 
 # The figures of docs/benchmarks.md.
 bench:

@@ -15,7 +15,14 @@ import (
 // it fails without it.
 func Tool(t testing.TB, name string) string {
 	t.Helper()
-	path, err := find(".tools/" + name)
+	return File(t, ".tools/"+name)
+}
+
+// File returns the path of a file of this repository, which is looked for as a Tool
+// is.
+func File(t testing.TB, name string) string {
+	t.Helper()
+	path, err := find(name)
 	if err != nil {
 		t.Fatal(err)
 	}

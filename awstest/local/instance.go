@@ -79,8 +79,12 @@ func (d *deployed) start() (*instance, error) {
 		return nil, err
 	}
 	c.Stdout, c.Stderr = w, w
+	// The process may ask for work before Start returns.
+	i.mu.Lock()
 	i.started, i.process = time.Now(), c
-	if err := c.Start(); err != nil {
+	err = c.Start()
+	i.mu.Unlock()
+	if err != nil {
 		i.api.Close()
 		return nil, errors.Join(fmt.Errorf("starting %s as the function %s: %w", d.bootstrap, d.f.Name, err), i.printed.Close())
 	}

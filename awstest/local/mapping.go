@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -119,18 +120,26 @@ func (d *Deployment) keep(s Schedule) {
 	}
 }
 
-// Tick invokes the function of a schedule at once and returns when it has ended.
+// Tick invokes the functions of a schedule at once, one after the other, and returns
+// when all have ended.
 func (d *Deployment) Tick(schedule string) error {
+	var failed []error
+	found := false
 	for _, s := range d.stack.Schedules {
-		if s.Name == schedule {
-			result, err := d.functions[s.Function].invoke(d.ctx, d.tick(s))
-			if err == nil && result.Failed {
-				err = fmt.Errorf("the function %s failed: %s", s.Function, result.Payload)
-			}
-			return err
+		if s.Name != schedule {
+			continue
 		}
+		found = true
+		result, err := d.functions[s.Function].invoke(d.ctx, d.tick(s))
+		if err == nil && result.Failed {
+			err = fmt.Errorf("the function %s failed: %s", s.Function, result.Payload)
+		}
+		failed = append(failed, err)
 	}
-	return fmt.Errorf("no schedule is called %s", schedule)
+	if !found {
+		return fmt.Errorf("no schedule is called %s", schedule)
+	}
+	return errors.Join(failed...)
 }
 
 func (d *Deployment) tick(s Schedule) []byte {

@@ -32,6 +32,9 @@ type queueMapping struct {
 	note       func(format string, args ...any)
 }
 
+// pollPause is how long to wait before a queue without messages is asked again.
+const pollPause = 50 * time.Millisecond
+
 func (m *queueMapping) run(ctx context.Context) {
 	n := m.MaximumConcurrent
 	if n == 0 {
@@ -69,11 +72,8 @@ func (m *queueMapping) gather(ctx context.Context) (batch []types.Message) {
 	size := 0
 	for len(batch) < m.BatchSize && size < maxPayload-(1<<20) {
 		in := &sqs.ReceiveMessageInput{
-			QueueUrl: &m.queue, MaxNumberOfMessages: int32(min(10, m.BatchSize-len(batch))), WaitTimeSeconds: 1,
+			QueueUrl: &m.queue, MaxNumberOfMessages: int32(min(10, m.BatchSize-len(batch))),
 			MessageAttributeNames: []string{"All"}, MessageSystemAttributeNames: []types.MessageSystemAttributeName{types.MessageSystemAttributeNameAll},
-		}
-		if len(batch) > 0 {
-			in.WaitTimeSeconds = 0
 		}
 		out, err := m.sqs.ReceiveMessage(ctx, in)
 		if err != nil {
@@ -91,10 +91,11 @@ func (m *queueMapping) gather(ctx context.Context) (batch []types.Message) {
 			size += len(aws.ToString(message.Body)) + 1<<10
 		}
 		if len(batch) == 0 {
+			wait(ctx, m.clock, pollPause)
 			return nil
 		}
 		left := closes.Sub(m.clock.Now())
-		if left <= 0 || len(out.Messages) == 0 && !wait(ctx, m.clock, min(left, 50*time.Millisecond)) {
+		if left <= 0 || len(out.Messages) == 0 && !wait(ctx, m.clock, min(left, pollPause)) {
 			break
 		}
 	}
@@ -122,9 +123,11 @@ func (m *queueMapping) handle(ctx context.Context, batch []types.Message) []type
 			m.note("%s gave a partial response that fails the whole batch: %s", m.Function, result.Payload)
 			return batch
 		}
-		for _, name := range slices.Compact(names) {
-			failed = append(failed, ids[name])
-			delete(ids, name)
+		for _, name := range names {
+			if message, has := ids[name]; has { // once, if it is named twice
+				failed = append(failed, message)
+				delete(ids, name)
+			}
 		}
 	}
 	m.remove(ctx, ids)

@@ -14,8 +14,8 @@ import (
 // test ends. Queues belong to the account 123456789012.
 func SQS(t testing.TB) string {
 	t.Helper()
-	moto := awstest.Tool(t, "python/bin/moto_server")
-	return awstest.Serve(t, exec.Command(moto, "--host", "127.0.0.1", "--port", "0"), running)
+	python, moto := awstest.Tool(t, "python/bin/python"), awstest.File(t, "tools/python/moto_sqs.py")
+	return awstest.Serve(t, exec.Command(python, moto, "--host", "127.0.0.1", "--port", "0"), running)
 }
 
 // running takes the line with which moto says where it listens.

@@ -27,6 +27,7 @@ func TestSQS(t *testing.T) {
 	t.Run("group", func(t *testing.T) {
 		for name, test := range map[string]func(*testing.T, *sqs.Client){
 			"batches": sqsBatches, "redrive": sqsHidesCountsAndRedrives, "large": sqsRefusesWhatIsTooLarge, "delays": sqsDelaysAndPollsLong,
+			"at once": sqsLosesNothingAtOnce,
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()

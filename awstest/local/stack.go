@@ -81,7 +81,8 @@ type Mapping struct {
 // ANY, and a path such as /v1/streams/{proxy+}; or $default.
 type Route struct{ Key, Function string }
 
-// A Schedule invokes a function at a rate.
+// A Schedule invokes a function at a rate. One that invokes several is as many, of
+// one name.
 type Schedule struct {
 	Name     string
 	Every    time.Duration

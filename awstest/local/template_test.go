@@ -80,6 +80,37 @@ func TestReadTemplate(t *testing.T) {
 	}
 }
 
+// A rule may invoke several functions, each of which has to permit it.
+func TestScheduleOfTwo(t *testing.T) {
+	t.Parallel()
+	second := strings.NewReplacer(`"F": {`, `"G": {`, `["-", ["f", {"Ref": "AWS::Region"}]]`, `["-", ["g"]]`).Replace(function)
+	both := strings.Replace(rest, `[{"Arn": {"Fn::GetAtt": ["F", "Arn"]}}]`, `[{"Arn": {"Fn::GetAtt": ["F", "Arn"]}}, {"Arn": {"Fn::GetAtt": ["G", "Arn"]}}]`, 1)
+	if _, err := local.ReadTemplate(written(t, templateOf(role, function, second, both, permissions))); err == nil || !strings.Contains(err.Error(), `events.amazonaws.com is not permitted to invoke the function "g"`) {
+		t.Errorf("without a permission: %v", err)
+	}
+	permitted := `"P3": {"Type": "AWS::Lambda::Permission", "Properties": {"Action": "lambda:InvokeFunction", "FunctionName": {"Ref": "G"}, "Principal": "events.amazonaws.com"}}`
+	stack, err := local.ReadTemplate(written(t, templateOf(role, function, second, both, permissions, permitted)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []local.Schedule{{Name: "tick", Every: 5 * time.Minute, Function: "f-us-east-1"}, {Name: "tick", Every: 5 * time.Minute, Function: "g"}}
+	if !slices.Equal(stack.Schedules, want) {
+		t.Errorf("schedules %+v", stack.Schedules)
+	}
+	d := local.Deploy(t, local.Stack{Functions: []local.Function{{Name: "f-us-east-1", Timeout: time.Minute}, {Name: "g", Timeout: time.Minute}}, Schedules: want}, local.Options{Bootstrap: self(t)})
+	if err := d.Tick("tick"); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range want {
+		if lines := d.Lines(s.Function); len(lines) != 1 || !strings.Contains(lines[0].Text, "rule/tick") {
+			t.Errorf("%s was invoked with %v", s.Function, lines)
+		}
+	}
+	if err := d.Tick("tock"); err == nil {
+		t.Error("there is no such schedule")
+	}
+}
+
 // What isn't played must not look as if it worked.
 func TestReadTemplateRefuses(t *testing.T) {
 	t.Parallel()

@@ -98,10 +98,6 @@ func (w *world) wiped() {
 	if deleted == 0 {
 		w.t.Fatal("there was nothing to delete")
 	}
-	// A function that starts begins the views that it doesn't find; a warm one knows
-	// of those that were there.
-	for w.Kill("annals-write", func(int) int { return 0 }) {
-	}
 	result, err := w.Invoke(w.t.Context(), "annals-playback", []byte(`{"id":"again","selection":{"streams":["account-*"]}}`))
 	if err != nil || result.Failed {
 		w.t.Fatalf("%s %v", result.Payload, err)
