@@ -81,7 +81,8 @@ func TestPriceByHand(t *testing.T) {
 		{"write", 1, "DynamoDB write unit", 4 * month},
 		{"write", 1, "DynamoDB read unit", 8 * month},
 		{"write", 1, "Lambda on arm64", month * 0.5 * (0.010 + 9*0.006 + 0.0003)},
-		{"watch", 1, "DynamoDB read unit", month / 12},
+		{"watch", 1, "DynamoDB read unit", month / 6}, // two functions, each minute
+		{"watch", 0, "Lambda request", month / 30},
 		{"write", 0, "DynamoDB write unit", 0},
 		{"sequence", 1, "DynamoDB write unit", month * (1 + 1 + 0.2 + 5.0/128)}, // page, marker, index, run
 		{"kinesis", 100, "Lambda request", (100 + 4) * month},                   // 4 shards
@@ -92,7 +93,7 @@ func TestPriceByHand(t *testing.T) {
 		{"write", 10_000, "DynamoDB write unit", 2 * (10_000 + 4*26) * month}, // 2,500 documents, 99 a transaction
 		{"query", 1, "DynamoDB read unit", month * 2},
 		{"storage", 1, "DynamoDB storage", month * (1024*0.58 + 132) / (1 << 30)},
-		{"watch", 0, "CloudWatch metric", 0},
+		{"watch", 0, "CloudWatch metric", 4},
 	} {
 		if got := units(at(t, parts[c.part], c.rate), c.price); math.Abs(got-c.units) > 1e-6*c.units {
 			t.Errorf("%s at %g/s uses %g of %s, want %g", c.part, c.rate, got, c.price, c.units)

@@ -26,7 +26,7 @@ var parts = []part{
 	{"write", "one projection: each event changes a document of 1 KB", (*load).written},
 	{"query", "HTTP API and query: as many reads of a stream of ten events", (*load).queried},
 	{"storage", "to keep one month's events, with point-in-time recovery", (*load).stored},
-	{"watch", "alarms, dashboard, metrics, the playback stream, the clock of react", (*load).watched},
+	{"watch", "alarms, dashboard, metrics, the playback stream, the clock of write and react", (*load).watched},
 	{"annals-table", "appends alone: one conditional PutItem a commit", (*load).appended},
 	{"seed-table", "the first article's table: an item an event, two indexes", func(l *load) { l.itemAnEvent(1, 0) }},
 	{"seed-table-versioned", "the same with versions, by TransactWriteItems", func(l *load) { l.itemAnEvent(2, 2) }},
@@ -60,8 +60,9 @@ const (
 	leastShards    = 4   // of an on-demand stream
 	logLine        = 1e3 // bytes that an invocation logs
 	accessLine     = 400 // bytes that API Gateway logs for a request
-	alarmMetrics   = 30  // an alarm on two metrics is paid for twice
+	alarmMetrics   = 33  // an alarm on two metrics is paid for twice
 	metricCount    = 30
+	idleMetrics    = 2 * 2 // of write and react: invocations and how long they took
 	gigabyte       = 1 << 30
 
 	callSeconds      = 0.006   // of DynamoDB or Kinesis
@@ -245,10 +246,13 @@ func (l *load) watched() {
 	l.pay(dashboard, 1)
 	if l.rate > 0 {
 		l.pay(metric, metricCount)
+	} else {
+		l.pay(metric, idleMetrics)
 	}
 	l.pay(streamHour, hoursAMonth)
-	l.invoke(1.0/60, 0.5, 0.010+callSeconds*idleUnits)
-	l.paySteadily(readUnit, idleUnits/60.0)
+	const woken = 2.0 / 60 // write and react, each minute
+	l.invoke(woken, 0.5, 0.010+callSeconds*idleUnits)
+	l.paySteadily(readUnit, woken*idleUnits)
 }
 
 // itemAnEvent is a table of an item for each event, which two indexes repeat. A
