@@ -10,7 +10,7 @@ FUZZTIME ?= 60s
 test: format vet staticcheck tests race
 
 format:
-	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt -w these: $$unformatted"; exit 1; }
+	@unformatted=$$(find . -name '*.go' -not -path './.*' | xargs gofmt -l); test -z "$$unformatted" || { echo "gofmt -w these: $$unformatted"; exit 1; }
 
 vet:
 	$(GO) vet ./...
