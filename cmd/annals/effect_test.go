@@ -134,7 +134,7 @@ func TestEffectCommands(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = remote.Close() }()
+	t.Cleanup(func() { _ = remote.Close() }) // after the programs that use it
 	p, views := &place{store: f.server.URL, remote: true}, viewsInMemory(t)
 
 	p.want(t, "reaction list", 0, "no handler of this store makes outside calls")
