@@ -60,7 +60,7 @@ bench-quick:
 # More crashes and kills than a change needs.
 robust:
 	$(GO) test -timeout 60m -v ./robust -kills 500
-	$(GO) test -timeout 60m -v ./robust/aws -run TestKilledRoles -messages 10000
+	$(GO) test -timeout 60m -v ./robust/aws -run TestKilledRoles -count 10
 	$(GO) test -timeout 60m -v ./embedded -run TestCrashes -crashes 500
 	$(GO) test -timeout 60m -v ./dynamo -run 'TestSimulation$$' -schedules 40000
 	$(GO) test -timeout 60m -v ./projection -run 'TestChaos$$' -chaos 500

@@ -25,7 +25,7 @@ import (
 )
 
 var (
-	messages = flag.Int("messages", 800, "how many messages TestKilledRoles sends, half by SQS and half by Kinesis")
+	messages = flag.Int("messages", 10_000, "how many messages TestKilledRoles sends, half by SQS and half by Kinesis")
 	seed     = flag.Uint64("seed", 0, "of TestKilledRoles; 0 draws one")
 )
 
@@ -271,7 +271,7 @@ func (w *world) checkStored() {
 	var seen map[string]int
 	next := map[string]int{}
 	want := 2*half() + 32
-	until(w.t, fmt.Sprint(want, " events in the log"), time.Minute, func() bool {
+	until(w.t, fmt.Sprint(want, " events in the log"), 3*time.Minute, func() bool {
 		end, err := store.End(w.t.Context())
 		return err == nil && end >= int64(want)
 	})

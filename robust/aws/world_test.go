@@ -187,7 +187,7 @@ func (w *world) reads(path string, contains ...string) string {
 			w.t.Logf("GET %s: %s", path, last)
 		}
 	}()
-	until(w.t, path, time.Minute, func() bool {
+	until(w.t, path, 3*time.Minute, func() bool {
 		status, answer, err := w.http(w.t.Context(), "GET", path, "")
 		last = fmt.Sprint(status, " ", answer, " ", err)
 		for _, text := range contains {
