@@ -290,11 +290,11 @@ func TestPlaybackTargetOfTheServer(t *testing.T) {
 	if text := s.ask(t, 400, "POST", "/v1/playbacks", `{"target":{"kind":"kinesis","name":"k"}}`); !strings.Contains(text, "does not send to Kinesis") {
 		t.Error(text)
 	}
-	opts := &playback.Options{Runner: "server", Clock: func() time.Time { return storetest.Epoch }}
-	runner := playback.NewRunner(s.store, opts, nil)
+	clock := func() time.Time { return storetest.Epoch }
+	runner := playback.NewRunner(s.store, &playback.Options{Runner: "server", Clock: clock}, nil)
 	defer runner.Close()
 	other := live{httptest.NewServer(New(s.store, &Options{
-		Playbacks: runner, PlaybackTo: playback.Destination{Kind: playback.KindKinesis, Name: "k"},
+		Clock: clock, Playbacks: runner, PlaybackTo: playback.Destination{Kind: playback.KindKinesis, Name: "k"},
 		PlaybackTarget: func(to playback.Destination) (playback.Target, error) {
 			if to.Name != "k" {
 				return nil, annals.Invalid("target", "is not k")
