@@ -326,26 +326,13 @@ func (b *batch) commit(ctx context.Context, messages []*Settled) error {
 		return nil
 	case errors.As(err, &duplicate) && len(messages) > 1:
 		return b.leaveOut(ctx, messages, duplicate)
-	case !isOwnFault(err) && !errors.As(err, &bug):
+	case !IsRefusal(err) && !errors.As(err, &bug):
 		return err
 	case len(messages) == 1:
 		messages[0].refuse(err)
 		return nil
 	}
 	return b.halves(ctx, messages)
-}
-
-// isOwnFault reports whether a store will never take what it was given. A store that
-// is set up wrongly may answer annals.CodeInvalid too, and then takes everything once
-// that is mended; nor does a conflict say anything of events for any version.
-func isOwnFault(err error) bool {
-	switch annals.CodeOf(err) {
-	case annals.CodeInvalid:
-		return errors.As(err, new(*annals.InvalidError))
-	case annals.CodeConflict:
-		return false
-	}
-	return IsRefusal(err)
 }
 
 // halves isolates the message at fault. What is refused was not sent, so that this

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -251,7 +252,12 @@ func TestReceiveBlamesNoMessageForItsStore(t *testing.T) {
 		"somebody else was first": &annals.ConflictError{Stream: "s", Actual: 3},
 	} {
 		driver, _ := newCounting(t)
-		r := &Receiver{Store: annals.New(answering{driver, err}, &annals.Options{Pause: func(context.Context, int) {}})}
+		store := annals.New(answering{driver, err}, &annals.Options{Pause: func(context.Context, int) {}})
+		line := message("s", "1", "1")
+		if done, got := (&Runner{Store: store}).Run(t.Context(), Items(bytes.NewReader(line))); !errors.Is(got, err) || done.Total() != 0 {
+			t.Errorf("%s: a Runner ended with %v after %+v", name, got, done)
+		}
+		r := &Receiver{Store: store}
 		outcomes := r.Receive(t.Context(), delivered(message("s", "1", "1"), message("s", "2", "2")))
 		if got := verdicts(outcomes); got != "failed\nfailed" || !errors.Is(outcomes[0].Failed(), err) {
 			t.Errorf("%s: %s", name, got)

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"hash/maphash"
 	"iter"
 	"sync"
@@ -137,10 +138,14 @@ func (r *run) work(ctx context.Context, messages <-chan numbered) {
 }
 
 // IsRefusal reports whether err is a message's own fault, so that trying again
-// would change nothing.
+// would change nothing. A store that is set up wrongly may answer annals.CodeInvalid
+// too, and takes everything once that is mended; nor does a conflict say anything of
+// events for any version.
 func IsRefusal(err error) bool {
 	switch annals.CodeOf(err) {
-	case annals.CodeInvalid, annals.CodeInvalidJSON, annals.CodeTooLarge, annals.CodeIDReused, annals.CodeConflict:
+	case annals.CodeInvalid:
+		return errors.As(err, new(*annals.InvalidError))
+	case annals.CodeInvalidJSON, annals.CodeTooLarge, annals.CodeIDReused:
 		return true
 	}
 	return false
