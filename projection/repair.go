@@ -145,7 +145,7 @@ func (t *tending) advance(ctx context.Context, r *effect.RepairRun) error {
 	of := g.repairOf(r.ID)
 	switch {
 	case of == nil && r.State == effect.Requested:
-		if of, err = t.generation(ctx, repairing{ID: r.ID, From: r.From, To: r.To}); err != nil || of == nil {
+		if of, err = t.generation(ctx, g, repairing{ID: r.ID, From: r.From, To: r.To}); err != nil || of == nil {
 			return err
 		}
 	case of == nil || !g.kept(of):
@@ -164,8 +164,10 @@ func (t *tending) advance(ctx context.Context, r *effect.RepairRun) error {
 }
 
 // generation begins to build one that repairs, up to where the live one is at most;
-// nil if another process was faster.
-func (t *tending) generation(ctx context.Context, r repairing) (*generation, error) {
+// nil if another process was faster. It gives up only what is being built in seen,
+// which is where its caller found that there is none for r yet: read again, it could
+// be the very one that another process has begun for r meanwhile.
+func (t *tending) generation(ctx context.Context, seen *generations, r repairing) (*generation, error) {
 	name := t.projection.name
 	g, err := t.set.existing(ctx, name)
 	if err != nil {
@@ -178,7 +180,7 @@ func (t *tending) generation(ctx context.Context, r repairing) (*generation, err
 	if r.To == 0 || r.To > reached {
 		r.To = reached
 	}
-	if next := g.next(); next != nil {
+	if next := seen.next(); next != nil {
 		if err := t.set.Delete(ctx, name, next.Number); err != nil && !errors.Is(err, annals.ErrNotFound) {
 			return nil, err
 		}
@@ -264,7 +266,7 @@ func (t *tending) sendOwn(ctx context.Context, own []*effect.Finding) error {
 	if len(r.Send) == 0 {
 		return nil
 	}
-	_, err = t.generation(ctx, r)
+	_, err = t.generation(ctx, g, r)
 	return err
 }
 

@@ -218,3 +218,30 @@ func TestARebuildParksWhatAsksOtherwiseUnlessThatWasRejected(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// Whoever is slower to begin the generation of a repair leaves alone the one that
+// was begun meanwhile.
+func TestASlowerProcessLeavesTheGenerationOfARepair(t *testing.T) {
+	x := newMended(t, nil)
+	seen, err := readGenerations(t.Context(), x.views, "receipts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := x.s.Repair(t.Context(), "receipts", effect.RepairOptions{From: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := x.s.defined("receipts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	slower := tending{set: x.s, projection: p, ledger: x.s.opts.Effects.Ledger("receipts")}
+	of, err := slower.generation(t.Context(), seen, repairing{ID: "receipts@1", From: 1})
+	if err != nil || of != nil {
+		t.Fatalf("began %+v, %v", of, err)
+	}
+	g, err := readGenerations(t.Context(), x.views, "receipts")
+	if err != nil || g.Building != n {
+		t.Fatalf("builds %d, not %d, %v", g.Building, n, err)
+	}
+}
