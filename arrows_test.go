@@ -37,9 +37,14 @@ var arrows = map[string][]string{
 	"ingest":                  {""},
 	"playback":                {"", "view", "consumer", "effect", "projection/fold"},
 	"reversal":                {"", "projection/fold"},
-	"tracking":                {""},
-	"httpapi":                 append([]string{"projection", "playback", "ingest", "tracking"}, projecting...),
-	"client":                  append([]string{"projection", "playback", "httpapi", "ingest", "tracking"}, projecting...),
+	"access":                  {""},
+	"tracking":                {"", "tracking/spool"},
+	"tracking/spool":          {""},
+	"tracking/sink":           append([]string{"tracking", "tracking/spool", "kinesis", "playback", "ingest"}, projecting...),
+	"tracking/gateway":        {"", "tracking", "tracking/spool"},
+	"httpapi":                 append([]string{"projection", "playback", "ingest", "tracking", "tracking/spool", "access"}, projecting...),
+	"httpapi/console":         append([]string{"projection", "playback", "ingest", "tracking", "tracking/spool", "access", "httpapi", "reversal"}, projecting...),
+	"client":                  append([]string{"projection", "playback", "httpapi", "ingest", "tracking", "tracking/spool", "access"}, projecting...),
 	"kinesis":                 {"", "view", "consumer", "effect", "projection/fold", "ingest", "playback"},
 	"deadletter":              {"", "ingest"},
 	"lambda":                  append([]string{"kinesis", "deadletter"}, anything...),
@@ -59,7 +64,7 @@ var projecting = []string{"", "view", "view/sqlview", "consumer", "effect", "pro
 
 // anything is for commands, which choose what the rest is agnostic of.
 var anything = append([]string{
-	"embedded", "dynamo", "client", "httpapi", "ingest", "tracking", "aggregate", "reaction", "reversal", "effect", "playback", "projection",
+	"embedded", "dynamo", "client", "httpapi", "ingest", "tracking", "tracking/spool", "tracking/sink", "tracking/gateway", "access", "httpapi/console", "aggregate", "reaction", "reversal", "effect", "playback", "projection",
 	"kinesis", "deadletter", "view/pebbleview", "view/dynamoview", "view/sqlview/connect", "cmd/annals/bench",
 }, projecting...)
 

@@ -33,6 +33,7 @@ const (
 	CodeDamaged         Code = "damaged"
 	CodeUnknownOutcome  Code = "unknown_outcome"
 	CodeForbidden       Code = "forbidden"
+	CodeUnauthorized    Code = "unauthorized"
 )
 
 // CodeInfo says how a code shows at each face of the system.
@@ -66,6 +67,7 @@ var codes = []CodeInfo{
 	{CodeDamaged, "the store is damaged", 500, 1, false, "annals verify says what is damaged; the log needs a backup, the index annals reindex"},
 	{CodeUnknownOutcome, "unknown whether the events were stored", 504, 7, true, "append the same events with the same ids again"},
 	{CodeForbidden, "forbidden", 403, 5, false, ""},
+	{CodeUnauthorized, "nobody known", 401, 5, false, "give a token that the server knows"},
 }
 
 // Codes lists every code. The list only grows.

@@ -1,0 +1,7 @@
+// Package access says who may do what with a store, and keeps what operators did.
+//
+// A Principal is somebody with Roles: to read, to append, to operate. An
+// Authenticator makes one of a token; the faces of a store (httpapi and its console)
+// put it into the request's context, and refuse what its roles don't allow. Record
+// appends what an operator did to Stream, where Actions reads it.
+package access
