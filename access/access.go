@@ -2,8 +2,9 @@ package access
 
 import (
 	"context"
+	"fmt"
 	"slices"
-	"time"
+	"strings"
 
 	"github.com/eb901187/annals"
 )
@@ -21,6 +22,22 @@ const (
 // Roles lists every Role.
 func Roles() []Role { return []Role{Read, Append, Operate} }
 
+// ParseRoles reads roles that commas separate, such as "read,operate".
+// Error: *annals.InvalidError where one is unknown, or there is none.
+func ParseRoles(text string) ([]Role, error) {
+	var roles []Role
+	for name := range strings.SplitSeq(text, ",") {
+		r := Role(strings.TrimSpace(name))
+		if !slices.Contains(Roles(), r) {
+			return nil, annals.Invalid("roles", "must be of read, append and operate, separated by commas, not %.40q", name)
+		}
+		if !slices.Contains(roles, r) {
+			roles = append(roles, r)
+		}
+	}
+	return roles, nil
+}
+
 // A Principal is somebody who was recognized.
 type Principal struct {
 	Name  string
@@ -29,6 +46,17 @@ type Principal struct {
 
 // May reports whether p has the role.
 func (p Principal) May(r Role) bool { return slices.Contains(p.Roles, r) }
+
+// Check is an error of annals.CodeForbidden that names r if p does not have it.
+func (p Principal) Check(r Role) error {
+	if p.May(r) {
+		return nil
+	}
+	return &annals.Error{
+		Code: annals.CodeForbidden, Message: fmt.Sprintf("%s may not do this: it takes the role %s", p.Name, r),
+		Hint: "use the token of somebody with that role",
+	}
+}
 
 // Local is who uses a server that asks nobody for a token: it may do all.
 func Local() Principal { return Principal{Name: "local", Roles: Roles()} }
@@ -49,21 +77,3 @@ func From(ctx context.Context) Principal {
 	p, _ := ctx.Value(key{}).(Principal)
 	return p
 }
-
-// Stream is where Record appends.
-const Stream = annals.OwnPrefix + "operators"
-
-// An Action is what an operator did, or tried to do.
-type Action struct {
-	Who    string    `json:"who"`
-	At     time.Time `json:"at"`
-	What   string    `json:"what"`             // such as "projection.switch", as the route or the console's action is called
-	Target string    `json:"target,omitempty"` // such as the projection's name
-	Detail string    `json:"detail,omitempty"` // such as the reason that was given
-	// Error is why it failed; empty if it was done.
-	Error string `json:"error,omitempty"`
-}
-
-// Record appends a to Stream. It notes what was done, after it was done: an error
-// says that the note is missing, not that the action failed.
-func Record(ctx context.Context, store *annals.Store, a Action) error { panic("written by helper D") }

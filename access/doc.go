@@ -2,6 +2,8 @@
 //
 // A Principal is somebody with Roles: to read, to append, to operate. An
 // Authenticator makes one of a token; the faces of a store (httpapi and its console)
-// put it into the request's context, and refuse what its roles don't allow. Record
-// appends what an operator did to Stream, where Actions reads it.
+// put it into the request's context, and refuse what its roles don't allow. Tokens is
+// an Authenticator over a file that holds the hashes of tokens, which NewToken makes.
+//
+// Record appends what an operator did to Stream, where Actions reads it.
 package access
