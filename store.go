@@ -346,12 +346,13 @@ func failed(err error) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) { yield(Event{}, err) }
 }
 
-// limited ends seq after n events, or after the first error; n 0 is no limit.
-func limited(seq iter.Seq2[Event, error], n int) iter.Seq2[Event, error] {
+// limited ends seq after n of what it yields, or after the first error; n 0 is no
+// limit.
+func limited[T any](seq iter.Seq2[T, error], n int) iter.Seq2[T, error] {
 	if n == 0 {
 		return seq
 	}
-	return func(yield func(Event, error) bool) {
+	return func(yield func(T, error) bool) {
 		left := n
 		for e, err := range seq {
 			if left--; !yield(e, err) || err != nil || left == 0 {

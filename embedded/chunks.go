@@ -35,12 +35,14 @@ func (x *index) close() error {
 	return errors.Join(err, x.db.Close())
 }
 
-// A chunkReader runs over the chunks of one list on disk.
+// A chunkReader runs over the chunks of one list on disk, or over the versions of
+// streams: see heads.
 type chunkReader struct {
-	x    *index
-	it   *pebble.Iterator
-	kind indexKind
-	name string
+	x       *index
+	it      *pebble.Iterator
+	kind    indexKind
+	name    string
+	started bool // nextHead was called
 }
 
 type chunk struct {
@@ -54,6 +56,10 @@ func (x *index) chunks(kind indexKind, name string) (*chunkReader, error) {
 	lower = lower[:len(lower)-8]
 	upper := append([]byte(nil), lower...)
 	upper[len(upper)-1]++
+	return x.reader(kind, name, lower, upper)
+}
+
+func (x *index) reader(kind indexKind, name string, lower, upper []byte) (*chunkReader, error) {
 	r := &chunkReader{x: x, kind: kind, name: name}
 	return r, x.use(func() (err error) {
 		if r.it, err = x.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper}); err != nil {

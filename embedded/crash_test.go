@@ -36,6 +36,7 @@ func TestCrashes(t *testing.T) {
 		opts := Options{FS: fs, Logger: quiet(), sealEvery: 300, maxSegment: minSegmentSize}
 		s := openTest(t, "store", opts)
 		wantAcknowledged(t, s, acknowledged)
+		wantListed(t, s)
 		fs = writeUntilCrash(t, s, fs, random, crash, acknowledged)
 		mustClose(t, s)
 		opts.FS = fs

@@ -14,6 +14,8 @@ type tail struct {
 	first     int64   // position of the first event
 	addresses []int64 // of all events
 	streams   map[string]*streamTail
+	names     []string    // of streams, in the order in which they came
+	sorted    sortedNames // names in their own order; it has a lock of its own
 	types     map[string][]int64
 	sources   map[string][]int64
 	requests  map[string][]int64 // by correlation
@@ -50,6 +52,7 @@ func (t *tail) add(e entry) {
 	if s == nil {
 		s = &streamTail{first: e.version}
 		t.streams[e.stream] = s
+		t.names = append(t.names, e.stream)
 	}
 	s.addresses = append(s.addresses, e.address)
 	t.types[e.typ] = append(t.types[e.typ], e.address)

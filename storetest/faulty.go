@@ -114,6 +114,20 @@ func (f *Faulty) Stream(ctx context.Context, stream string, from, to int64, back
 	return f.Driver.Stream(ctx, stream, from, to, backward)
 }
 
+// Streams implements annals.StreamLister for a driver that does; a fault planted for
+// reads is that of a listing too.
+func (f *Faulty) Streams(ctx context.Context, q annals.StreamsQuery) iter.Seq2[annals.StreamInfo, error] {
+	lister, ok := f.Driver.(annals.StreamLister)
+	err := error(annals.ErrNotFound)
+	if f.next(&f.reads) != None {
+		ok, err = false, annals.ErrUnavailable
+	}
+	if !ok {
+		return func(yield func(annals.StreamInfo, error) bool) { yield(annals.StreamInfo{}, err) }
+	}
+	return lister.Streams(ctx, q)
+}
+
 // Wait implements annals.Sequencer for a driver that does.
 func (f *Faulty) Wait(ctx context.Context, commit annals.Commit) (annals.Commit, error) {
 	if s, ok := f.Driver.(annals.Sequencer); ok {

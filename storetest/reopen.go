@@ -28,6 +28,24 @@ var reopenClauses = []struct {
 		forty(t, s, 40)
 		wantVersion(t, s, "stream-3", 16)
 	}},
+	{"streams are listed after the store was opened again", func(t *testing.T, open func() *annals.Store) {
+		s := open()
+		if !lists(t, s) {
+			return
+		}
+		want := []string{}
+		for round := range 3 {
+			forty(t, s, 40*round)
+			want = want[:0]
+			for i := range 5 {
+				want = append(want, fmt.Sprintf("stream-%d@%d", i, 8*(round+1)))
+			}
+			wantStreams(t, s, annals.StreamsQuery{}, want...)
+			closeStore(t, s)
+			s = open()
+			wantStreams(t, s, annals.StreamsQuery{}, want...)
+		}
+	}},
 	{"ids and versions count after the store was opened again", func(t *testing.T, open func() *annals.Store) {
 		s := open()
 		forty(t, s, 0)

@@ -24,7 +24,7 @@ type clause struct {
 
 // Run tests every clause of the contract on stores that open makes.
 func Run(t *testing.T, open Open) {
-	for _, group := range [][]clause{appendClauses, inputClauses, readClauses, queryClauses, followClauses, raceClauses, batchClauses} {
+	for _, group := range [][]clause{appendClauses, inputClauses, readClauses, queryClauses, streamsClauses, followClauses, raceClauses, batchClauses} {
 		for _, c := range group {
 			t.Run(c.name, func(t *testing.T) { c.test(t, newStore(t, open(t, t.TempDir()))) })
 		}
