@@ -2,6 +2,7 @@ package tracking_test
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/eb901187/annals"
@@ -21,4 +22,25 @@ func Example() {
 	// Output:
 	// Microservice A 503 90ms
 	// at fault: Microservice A
+}
+
+func ExampleTrace_Walk() {
+	at := time.Date(2026, 5, 1, 20, 0, 0, 0, time.UTC)
+	event := func(typ string, ms int, data string) annals.Event {
+		return annals.Event{Type: typ, Time: at.Add(time.Duration(ms) * time.Millisecond), Data: []byte(data)}
+	}
+	trace := tracking.New("req-1", []annals.Event{
+		event(tracking.RequestType, 0, `{"Name":"shop","callId":"1"}`),
+		event(tracking.RequestType, 5, `{"Name":"orders","callId":"2","parentId":"1"}`),
+		event(tracking.ResponseType, 80, `{"Name":"orders","callId":"2","parentId":"1","status":503}`),
+		event(tracking.ResponseType, 90, `{"Name":"shop","callId":"1","status":502}`),
+	}, at.Add(time.Second))
+	for call := range trace.Walk() {
+		fmt.Printf("%s%s %d\n", strings.Repeat("  ", call.Depth), call.Service, call.Status)
+	}
+	fmt.Println("at fault:", trace.Faulty)
+	// Output:
+	// shop 502
+	//   orders 503
+	// at fault: orders
 }

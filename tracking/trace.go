@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"iter"
 	"slices"
 	"strconv"
 	"time"
@@ -37,15 +38,30 @@ type Trace struct {
 	RequestID string
 	// Events are all events of the request, by time and then by position.
 	Events []annals.Event
-	// Calls are in the order in which they began.
+	// Calls are in the order in which they began; Walk has them as a tree.
 	Calls []Call
-	// Faulty is the service whose call failed first; empty if none did.
+	// Faulty is the service whose call failed first, of those that did not fail
+	// because a call within them did; empty if none failed. A call that was canceled
+	// counts as failed here if the call that it was made within does: a caller that
+	// waits no longer cancels, and fails.
 	Faulty string
+
+	faulty int // the index of its call; -1 for none
 }
 
 // A Call is one call of a service.
 type Call struct {
+	// CallID is the call's own id; empty if it has none.
+	CallID string
+	// ParentID is the id of the call within which this one was made, as its events
+	// say; empty if they don't. The trace need not have that call.
+	ParentID string
+	// Depth is how many calls of the trace this one was made within.
+	Depth   int
 	Service string
+	Source  string // who called, as the events' source says
+	Method  string // such as GET; empty where the events don't say
+	Path    string // of the URL; empty where the events don't say
 	Began   time.Time
 	// Ended is when the response came; zero for an open call, and AnswerWithin
 	// after Began for one that was given up.
@@ -53,10 +69,24 @@ type Call struct {
 	Duration time.Duration // as the response says, else between its events
 	Status   int           // as the response says; 0 if it does not
 	Error    string        // why it failed, as the response says; "no response"
+	// ErrorKind is what kind of error it is, such as timeout, as the response says.
+	ErrorKind ErrorKind
+	// RequestBytes and ResponseBytes are the lengths of the bodies as the events say;
+	// -1 where they don't.
+	RequestBytes, ResponseBytes int64
+	// Request and Response are the call's own of Trace.Events; nil for one that was
+	// not recorded.
+	Request, Response *annals.Event
+
+	parent            int // the index of the call that it was made within; -1 for none
+	request, response int // indexes of its messages; -1 for none
 }
 
-// Failed reports whether the call failed.
-func (c *Call) Failed() bool { return c.Status >= failedStatus || c.Error != "" }
+// Failed reports whether the call failed. One that its caller gave up did not.
+func (c *Call) Failed() bool { return c.Status >= failedStatus || c.Error != "" && !c.Canceled() }
+
+// Canceled reports whether the caller went away before the answer was there.
+func (c *Call) Canceled() bool { return c.ErrorKind == KindCanceled }
 
 // Open reports whether the call waits for its response.
 func (c *Call) Open() bool { return c.Ended.IsZero() }
@@ -84,162 +114,94 @@ func Read(ctx context.Context, store *annals.Store, requestID string, now time.T
 	return New(requestID, events, now), nil
 }
 
-// New makes a trace of the events of one request, in any order.
+// New makes a trace of the events of one request, in any order. A call's parent is
+// the call with the id that it names as parentId. Without one it is the call whose
+// request event led to this one's, directly or by way of other events of the trace,
+// as their causation says. A call without a parent in the trace stands at the top,
+// and so does the first call of a ring of parents.
 func New(requestID string, events []annals.Event, now time.Time) *Trace {
-	t := &Trace{RequestID: requestID, Events: slices.Clone(events), Calls: []Call{}}
+	t := &Trace{RequestID: requestID, Events: slices.Clone(events)}
 	slices.SortStableFunc(t.Events, func(a, b annals.Event) int {
 		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Position, b.Position))
 	})
-	t.pair()
-	var earliest time.Time
+	var messages []message
+	var of []*annals.Event // the event of each message
+	for i := range t.Events {
+		if m, ok := parse(&t.Events[i]); ok {
+			messages, of = append(messages, m), append(of, &t.Events[i])
+		}
+	}
+	t.Calls = pair(messages)
 	for i := range t.Calls {
 		c := &t.Calls[i]
-		if c.Open() && !now.Before(c.Began.Add(AnswerWithin)) {
-			c.Ended, c.Duration, c.Error = c.Began.Add(AnswerWithin), AnswerWithin, noResponse
+		if c.request >= 0 {
+			c.Request = of[c.request]
 		}
-		if c.Failed() && (t.Faulty == "" || c.Ended.Before(earliest)) {
-			t.Faulty, earliest = c.Service, c.Ended
+		if c.response >= 0 {
+			c.Response = of[c.response]
 		}
+	}
+	linkByID(t.Calls)
+	t.linkByCause()
+	arrange(t.Calls)
+	giveUp(t.Calls, now)
+	if t.faulty = firstFailure(t.Calls); t.faulty >= 0 {
+		t.Faulty = t.Calls[t.faulty].Service
 	}
 	return t
 }
 
-// message is the data of a request or response event.
-type message struct {
-	callID     string
-	service    string
-	status     int
-	durationMs float64
-	err        string
+// FaultyCall is the call of the service at fault; nil if no call failed.
+func (t *Trace) FaultyCall() *Call {
+	if t.Faulty == "" || t.faulty >= len(t.Calls) {
+		return nil
+	}
+	return &t.Calls[t.faulty]
 }
 
-// pair makes the calls. Responses look for their requests after all of these
-// are known: with equal times either may stand first.
-func (t *Trace) pair() {
-	var requests []message
-	for i := range t.Events {
-		if e := &t.Events[i]; e.Type == RequestType {
-			m := parse(e)
-			requests = append(requests, m)
-			t.Calls = append(t.Calls, Call{Service: m.service, Began: e.Time})
+// Walk yields the calls as a tree: each before those that were made within it, and
+// these in the order in which they began.
+func (t *Trace) Walk() iter.Seq[*Call] {
+	return func(yield func(*Call) bool) {
+		within := make([][]int, len(t.Calls)+1) // the last are those at the top
+		for i := range slices.Backward(t.Calls) {
+			at := t.Calls[i].parent
+			if at < 0 {
+				at = len(t.Calls)
+			}
+			within[at] = append(within[at], i)
 		}
-	}
-	answered := make([]bool, len(requests))
-	for i := range t.Events {
-		e := &t.Events[i]
-		if e.Type != ResponseType {
-			continue
+		left := within[len(t.Calls)]
+		for len(left) > 0 {
+			i := left[len(left)-1]
+			if !yield(&t.Calls[i]) {
+				return
+			}
+			left = append(left[:len(left)-1], within[i]...)
 		}
-		m := parse(e)
-		at := slices.IndexFunc(indexes(len(requests)), func(k int) bool {
-			if answered[k] || m.callID != requests[k].callID {
-				return false
-			}
-			// The clocks of two machines may put an answer before its call; a
-			// callId knows better.
-			return m.callID != "" || m.service == requests[k].service && !t.Calls[k].Began.After(e.Time)
-		})
-		if at < 0 {
-			// A response whose request was not recorded still tells how the call went.
-			began := e.Time.Add(-milliseconds(m.durationMs))
-			t.Calls = append(t.Calls, Call{Service: m.service, Began: began})
-			at = len(t.Calls) - 1
-		} else {
-			answered[at] = true
-		}
-		t.Calls[at].answer(m, e.Time)
-	}
-	slices.SortStableFunc(t.Calls, func(a, b Call) int { return a.Began.Compare(b.Began) })
-}
-
-func indexes(n int) []int {
-	all := make([]int, n)
-	for i := range all {
-		all[i] = i
-	}
-	return all
-}
-
-func (c *Call) answer(m message, at time.Time) {
-	c.Ended, c.Status, c.Error = at, m.status, m.err
-	c.Duration = milliseconds(m.durationMs)
-	if m.durationMs < 0 {
-		c.Duration = max(at.Sub(c.Began), 0)
-	}
-}
-
-func milliseconds(n float64) time.Duration {
-	if n < 0 {
-		return 0
-	}
-	return time.Duration(n * float64(time.Millisecond))
-}
-
-// parse reads what a trace needs of an event; members of other types count as
-// absent, for a trace must show what it can.
-func parse(e *annals.Event) message {
-	m := message{durationMs: -1}
-	if !e.IsJSON() {
-		m.service = e.Source
-		return m
-	}
-	names := map[string]string{}
-	for name, raw := range annals.JSONMembers(e.Data) {
-		s, isText := annals.JSONString(raw)
-		switch name {
-		case "callId":
-			if m.callID = s; !isText && string(raw) != "null" {
-				m.callID = string(raw)
-			}
-		case "Name", "name", "service", "source":
-			if isText {
-				names[name] = s
-			}
-		case "status":
-			if !isText {
-				s = string(raw)
-			}
-			m.status, _ = strconv.Atoi(s) // no number is no status
-		case "durationMs":
-			if n, err := strconv.ParseFloat(string(raw), 64); err == nil && n <= longestCallMs {
-				m.durationMs = n
-			}
-		case "error":
-			m.err = errorText(raw)
-		}
-	}
-	m.service = cmp.Or(names["Name"], names["name"], names["service"], names["source"], e.Source)
-	return m
-}
-
-// errorText is what an error member says: a string, or any other value that is
-// not null, false, or an empty object or array, as its JSON.
-func errorText(raw []byte) string {
-	if s, ok := annals.JSONString(raw); ok {
-		return s
-	}
-	switch s := string(raw); s {
-	case "null", "false", "{}", "[]":
-		return ""
-	default:
-		return s
 	}
 }
 
 // MarshalJSON writes {"requestId","events","calls","faulty"}: events as
 // CloudEvents; of a call "service", "status" and "durationMs" and "error", each
-// null where it is not known; faulty null where no call failed.
+// null where it is not known, and "callId", "parentId", "method", "path" and
+// "errorKind", each left out where it is not known; faulty null where no call failed.
 func (t *Trace) MarshalJSON() ([]byte, error) {
 	type call struct {
-		Service    string   `json:"service"`
-		Status     *int     `json:"status"`
-		DurationMs *float64 `json:"durationMs"`
-		Error      *string  `json:"error"`
+		Service    string    `json:"service"`
+		Status     *int      `json:"status"`
+		DurationMs *float64  `json:"durationMs"`
+		Error      *string   `json:"error"`
+		CallID     string    `json:"callId,omitempty"`
+		ParentID   string    `json:"parentId,omitempty"`
+		Method     string    `json:"method,omitempty"`
+		Path       string    `json:"path,omitempty"`
+		ErrorKind  ErrorKind `json:"errorKind,omitempty"`
 	}
 	calls := make([]call, len(t.Calls))
 	for i := range t.Calls {
 		c := &t.Calls[i]
-		calls[i].Service = c.Service
+		calls[i] = call{Service: c.Service, CallID: c.CallID, ParentID: c.ParentID, Method: c.Method, Path: c.Path, ErrorKind: c.ErrorKind}
 		if c.Status != 0 {
 			calls[i].Status = &c.Status
 		}

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -32,13 +34,22 @@ func (a *app) trace() *cobra.Command {
 	}
 }
 
-// printTrace draws a request: its calls as a waterfall, then its verdict.
+// mostIndent is how many levels of calls are drawn; deeper ones stand below those.
+const mostIndent = 12
+
+// printTrace draws a request: its calls as a waterfall, each below the one that it was
+// made within, with the one at fault marked, then its verdict.
 func printTrace(w io.Writer, t *tracking.Trace) error {
 	var b strings.Builder
 	began, ended := span(t)
 	fmt.Fprintf(&b, "request %s: %s, %s, %s\n", t.RequestID, plural(len(t.Events), "event"), plural(len(t.Calls), "call"), round(ended.Sub(began)))
+	indented := func(c *tracking.Call) string { return strings.Repeat("  ", min(c.Depth, mostIndent)) + c.Service }
+	width := 20
 	for i := range t.Calls {
-		c := &t.Calls[i]
+		width = max(width, min(utf8.RuneCountInString(indented(&t.Calls[i])), 40))
+	}
+	faulty := t.FaultyCall()
+	for c := range t.Walk() {
 		status, took := "   ", round(c.Duration)
 		if c.Status != 0 {
 			status = fmt.Sprintf("%3d", c.Status)
@@ -49,8 +60,13 @@ func printTrace(w io.Writer, t *tracking.Trace) error {
 			mark, took = "·", "still open"
 		case c.Failed():
 			mark, verdict = "✗", "  "+c.Error
+		case c.Canceled():
+			mark, verdict = "-", "  "+cmp.Or(c.Error, string(c.ErrorKind))
 		}
-		fmt.Fprintf(&b, "  %s %s  %-20s  %s  %10s  %s%s\n", mark, c.Began.Format("15:04:05.000"), c.Service, status, took, waterfall(c, began, ended), verdict)
+		if c == faulty {
+			verdict += "  ← at fault"
+		}
+		fmt.Fprintf(&b, "  %s %s  %-*s  %s  %10s  %s%s\n", mark, c.Began.Format("15:04:05.000"), width, indented(c), status, took, waterfall(c, began, ended), verdict)
 	}
 	if t.Faulty == "" {
 		b.WriteString("no service at fault\n")
