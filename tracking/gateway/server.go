@@ -1,0 +1,77 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+// Serve takes calls from listener, with the configured certificate and limits,
+// until ctx ends. Calls under way are then given Timeouts.Shutdown; what is left
+// of them is cut off, which is an error. It closes the listener.
+func (g *Gateway) Serve(ctx context.Context, listener net.Listener) error {
+	t := &g.config.Timeouts
+	calls, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut() // ends upgraded connections
+	server := &http.Server{
+		Handler: http.HandlerFunc(g.counted), ConnContext: connContext, Protocols: protocols(),
+		BaseContext:       func(net.Listener) context.Context { return calls },
+		ReadHeaderTimeout: t.Header, IdleTimeout: t.KeepAlive, MaxHeaderBytes: int(g.config.Limits.Header),
+		ErrorLog: slog.NewLogLogger(g.logger.Handler(), slog.LevelDebug), // clients that break off
+	}
+	listener = g.connections.limit(listener)
+	if g.certificate != nil {
+		server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: g.certificate.get}
+	}
+	failed := make(chan error, 1)
+	go func() {
+		if g.certificate != nil {
+			failed <- server.ServeTLS(listener, "", "")
+			return
+		}
+		failed <- server.Serve(listener)
+	}()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	g.ending.Store(true)
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.Shutdown)
+	defer cancel()
+	err := server.Shutdown(last)
+	if err == nil {
+		return nil
+	}
+	cut()
+	return errors.Join(errCut, server.Close())
+}
+
+// errCut is about calls that took longer than Timeouts.Shutdown.
+var errCut = errors.New("calls were under way when timeouts.shutdown had passed, and were cut off")
+
+// protocols are HTTP/1.1 and HTTP/2, the latter also without encryption.
+func protocols() *http.Protocols {
+	p := new(http.Protocols)
+	p.SetHTTP1(true)
+	p.SetHTTP2(true)
+	p.SetUnencryptedHTTP2(true)
+	return p
+}
+
+// ServeAdmin serves Admin until ctx ends.
+func (g *Gateway) ServeAdmin(ctx context.Context, listener net.Listener) error {
+	server := &http.Server{Handler: g.Admin(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+		return server.Close()
+	}
+}
