@@ -63,6 +63,32 @@ func (c *Control) ParkedAfter(ctx context.Context, position int64) iter.Seq2[Par
 	}
 }
 
+// ParkedAt is the parked event at position.
+// Errors: annals.ErrNotFound where none is parked there.
+func (c *Control) ParkedAt(ctx context.Context, position int64) (Parked, error) {
+	p, err := c.parked(ctx, position)
+	return p.Parked, err
+}
+
+// Edited is the data that an operator has given the event at position, and why; nil
+// where none has.
+func (c *Control) Edited(ctx context.Context, position int64) (data []byte, reason string, err error) {
+	space, key := decisionsOf(c.name), positionKey(position)
+	found, err := c.views.Get(ctx, space, key)
+	doc, ok := found[key]
+	if err != nil || !ok {
+		return nil, "", err
+	}
+	var d decision
+	if err := json.Unmarshal(doc.Data, &d); err != nil {
+		return nil, "", damaged(space, key, err)
+	}
+	if d.Drop {
+		return nil, "", nil
+	}
+	return d.data(), d.Reason, nil
+}
+
 // Retry asks that these events be tried again, or all that failed if none is
 // named. The events that wait behind each follow once it has been handled. It
 // returns how many will be tried.

@@ -317,3 +317,47 @@ func TestARetryOfEventsThatTheLogDoesNotHave(t *testing.T) {
 		t.Errorf("Run returned %v", err)
 	}
 }
+
+// What is parked, and with what data it is handled, is known of one event.
+func TestParkedAtAndEdited(t *testing.T) {
+	w := newWorld(t)
+	var broken atomic.Bool
+	broken.Store(true)
+	last := w.append("s", "A", "B")
+	w.allParked(&broken, last)
+	c := w.control()
+	p, err := c.ParkedAt(t.Context(), last)
+	if err != nil || !p.Waiting || p.Version != 2 || p.Type != "B" {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if _, err := c.ParkedAt(t.Context(), last+1); !errors.Is(err, annals.ErrNotFound) {
+		t.Errorf("of an event that is not parked: %v", err)
+	}
+	if data, why, err := c.Edited(t.Context(), last); data != nil || why != "" || err != nil {
+		t.Errorf("before an edit: %s %s %v", data, why, err)
+	}
+	if err := c.Edit(t.Context(), last, []byte(`{"mended":true}`), "it was wrong"); err != nil {
+		t.Fatal(err)
+	}
+	if data, why, err := c.Edited(t.Context(), last); string(data) != `{"mended":true}` || why != "it was wrong" || err != nil {
+		t.Errorf("after an edit: %s %s %v", data, why, err)
+	}
+	if err := c.Drop(t.Context(), last, "it is of no use"); err != nil {
+		t.Fatal(err)
+	}
+	if data, _, err := c.Edited(t.Context(), last); data != nil || err != nil {
+		t.Errorf("of an event that was dropped: %s %v", data, err)
+	}
+}
+
+func TestPercent(t *testing.T) {
+	for _, c := range []struct {
+		position, end int64
+		want          int
+	}{{0, 0, 100}, {0, 3, 0}, {1, 3, 33}, {999, 1000, 99}, {3, 3, 100}, {4, 3, 100}, {1 << 61, 1 << 62, 50}} {
+		s := consumer.Status{Position: c.position, End: c.end}
+		if got := s.Percent(); got != c.want {
+			t.Errorf("%d of %d: %d %%", c.position, c.end, got)
+		}
+	}
+}

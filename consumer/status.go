@@ -21,6 +21,15 @@ type Status struct {
 	Error    string    `json:"error,omitempty"` // what it is trying to get past; known to its own process only
 }
 
+// Percent is how much of the log was handled or passed over, from 0 to 100 and rounded
+// down; 100 of an empty log.
+func (s *Status) Percent() int {
+	if s.Position >= s.End {
+		return 100
+	}
+	return int(100 * float64(s.Position) / float64(s.End))
+}
+
 // A State is a consumer's condition in one word.
 type State string
 

@@ -102,7 +102,8 @@ type Entry struct {
 	Corrected *Request `json:"corrected,omitempty"`
 	Withdrawn bool     `json:"withdrawn,omitempty"`
 
-	withdrawals int // how often a repair has withdrawn the call
+	withdrawals int   // how often a repair has withdrawn the call
+	version     int64 // of the journal's last event about the call
 }
 
 // A Status is what became of a call.

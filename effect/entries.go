@@ -1,7 +1,9 @@
 package effect
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"iter"
 	"slices"
@@ -174,6 +176,26 @@ func Resolve(ctx context.Context, store *annals.Store, handler, event, call stri
 		}
 	}
 	return err
+}
+
+// ParseResponse reads an answer for Resolve, in JSON as an Entry has it. name is that
+// of the file or field that holds text, for messages.
+func ParseResponse(name string, text []byte) (*Response, error) {
+	var r Response
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	d.DisallowUnknownFields()
+	err := annals.CheckJSON(text)
+	if err == nil {
+		err = d.Decode(&r)
+	}
+	if err != nil {
+		return nil, &annals.Error{
+			Code: annals.CodeInvalid, Message: name + " is no response: " + err.Error(),
+			Hint: "its members are status, headers, data, text, bytes and error, as annals effect show --json prints them",
+		}
+	}
+	return &r, nil
 }
 
 func checkDecision(d Decision, response *Response, reason string) error {

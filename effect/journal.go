@@ -251,6 +251,18 @@ func (j *journal) corrected(difference string) {
 // kinds are the types that make up entries.
 var kinds = []string{EffectIntended, EffectAnswered, EffectFailed, EffectUnknown, EffectResolved, EffectCorrected}
 
+// Outcome is what became of the call, in one word: its Status, or that a repair has
+// corrected or withdrawn it.
+func (e *Entry) Outcome() string {
+	switch {
+	case e.Withdrawn:
+		return "withdrawn"
+	case e.Corrected != nil:
+		return "corrected"
+	}
+	return string(e.Status)
+}
+
 // fold takes in an event about the call.
 func (e *Entry) fold(event *annals.Event, r *record) {
 	e.Time = event.Time
@@ -283,4 +295,5 @@ func (e *Entry) fold(event *annals.Event, r *record) {
 			e.Response = r.Response
 		}
 	}
+	e.version = event.Version
 }

@@ -290,7 +290,7 @@ func TestRebuildEqualsIncremental(t *testing.T) {
 		})
 		c.follow("accounts@2", 1+rng.IntN(50), func() {})
 		s := &Set{store: c.store, views: c.views}
-		for pair, err := range s.pairs(t.Context(), "accounts@1", "accounts@2") {
+		for pair, err := range s.pairs(t.Context(), "accounts@1", "accounts@2", view.Range{}) {
 			if err != nil || string(pair.A) != string(pair.B) {
 				t.Fatalf("log %d: %s is %s and rebuilt %s, %v", i, pair.Key, pair.A, pair.B, err)
 			}

@@ -23,6 +23,9 @@ type Comparison struct {
 	// Newer is how many documents were left out because one generation has folded
 	// events into them that the other has not reached.
 	Newer int
+	// Next is the key behind which the documents are that were not compared; empty
+	// where none were left.
+	Next string
 }
 
 // Diff compares generations a and b document by document, in the order of keys,
@@ -30,6 +33,13 @@ type Comparison struct {
 // generation is ahead, what it changed since is left out and counted, but for
 // documents that it deleted.
 func (s *Set) Diff(ctx context.Context, name string, a, b int) (differences iter.Seq2[Difference, error], c *Comparison, err error) {
+	return s.DiffRange(ctx, name, a, b, view.Range{})
+}
+
+// DiffRange is Diff of the documents in r. It compares no more than r.Limit keys, if
+// that is not 0, and reads about as many documents of each generation; c.Next says
+// where to go on.
+func (s *Set) DiffRange(ctx context.Context, name string, a, b int, r view.Range) (differences iter.Seq2[Difference, error], c *Comparison, err error) {
 	c = new(Comparison)
 	spaceA, atA, err := s.reading(ctx, name, &ReadOptions{Generation: a})
 	if err != nil {
@@ -42,7 +52,19 @@ func (s *Set) Diff(ctx context.Context, name string, a, b int) (differences iter
 	c.A, c.B = atA, atB
 	both := min(atA.Position, atB.Position)
 	return func(yield func(Difference, error) bool) {
-		for pair, err := range s.pairs(ctx, spaceA, spaceB) {
+		compared, last := 0, ""
+		read := r
+		if r.Limit > 0 {
+			read.Limit = r.Limit + 1
+		}
+		for pair, err := range s.pairs(ctx, spaceA, spaceB, read) {
+			if err == nil {
+				if compared == r.Limit && r.Limit > 0 {
+					c.Next = last
+					return
+				}
+				compared, last = compared+1, pair.Key
+			}
 			switch {
 			case err != nil:
 				yield(Difference{}, err)
@@ -65,12 +87,13 @@ type pair struct {
 	position int64 // of the last event in either document
 }
 
-// pairs walks two spaces at once and yields every key that one of them has.
-func (s *Set) pairs(ctx context.Context, spaceA, spaceB string) iter.Seq2[pair, error] {
+// pairs walks two spaces at once and yields every key in r that one of them has. With
+// a limit in r it is complete for the first so many keys only.
+func (s *Set) pairs(ctx context.Context, spaceA, spaceB string, r view.Range) iter.Seq2[pair, error] {
 	return func(yield func(pair, error) bool) {
-		nextA, stopA := iter.Pull2(s.views.Scan(ctx, spaceA, view.Range{}))
+		nextA, stopA := iter.Pull2(s.views.Scan(ctx, spaceA, r))
 		defer stopA()
-		nextB, stopB := iter.Pull2(s.views.Scan(ctx, spaceB, view.Range{}))
+		nextB, stopB := iter.Pull2(s.views.Scan(ctx, spaceB, r))
 		defer stopB()
 		a, errA, okA := nextA()
 		b, errB, okB := nextB()

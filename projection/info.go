@@ -3,10 +3,12 @@ package projection
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
 
+	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/consumer"
 )
 
@@ -61,6 +63,47 @@ func (i *Info) Building() *Generation {
 		}
 	}
 	return nil
+}
+
+// Counterpart is the generation that the live one is compared with where nobody says
+// which: the one that is built, else the previous one.
+// Errors: annals.ErrNotFound where there is neither.
+func (i *Info) Counterpart() (int, error) {
+	if b := i.Building(); b != nil {
+		return b.Number, nil
+	}
+	if i.Previous > 0 {
+		return i.Previous, nil
+	}
+	return 0, &annals.Error{
+		Code: annals.CodeNotFound, Message: "projection " + i.Name + " has no second generation to compare with",
+		Hint: "annals projection rebuild " + i.Name + " builds one",
+	}
+}
+
+// A Definition is what a generation was made by.
+type Definition struct {
+	Revision string
+	File     string   // where the text was; empty for Go code
+	Text     []byte   // of the file as it was then; nil for Go code
+	Tables   []string // of a projection into tables, without the marks of the generation
+}
+
+// Definition is that of a generation, which the current one may differ from.
+func (s *Set) Definition(ctx context.Context, name string, number int) (Definition, error) {
+	g, err := readGenerations(ctx, s.views, name)
+	if err != nil {
+		return Definition{}, err
+	}
+	of := g.find(number)
+	if of == nil {
+		return Definition{}, noGeneration(name, number)
+	}
+	return Definition{of.Revision, of.File, of.Text, of.Tables}, nil
+}
+
+func noGeneration(name string, number int) error {
+	return &annals.Error{Code: annals.CodeNotFound, Message: fmt.Sprintf("projection %s has no generation %d", name, number), Hint: "annals projection show " + name}
 }
 
 // List describes every projection that is defined here or has a view, by name.

@@ -162,7 +162,7 @@ func (g *generations) strike(name string, number int) error {
 	case !g.any():
 		return notFound(name)
 	case of == nil:
-		return &annals.Error{Code: annals.CodeNotFound, Message: fmt.Sprintf("projection %s has no generation %d", name, number), Hint: "annals projection show " + name}
+		return noGeneration(name, number)
 	case number == g.Live:
 		return &annals.Error{Code: annals.CodeConflict, Message: fmt.Sprintf("generation %d of projection %s is live", number, name), Hint: "switch or roll back first; --all deletes the whole projection"}
 	}

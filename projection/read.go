@@ -109,7 +109,7 @@ func (s *Set) waitFor(ctx context.Context, name string, number int, position int
 		}
 		of := g.find(at.Generation)
 		if of == nil {
-			return at, false, &annals.Error{Code: annals.CodeNotFound, Message: fmt.Sprintf("projection %s has no generation %d", name, at.Generation), Hint: "annals projection show " + name}
+			return at, false, noGeneration(name, at.Generation)
 		}
 		reflected, err := s.reflected(ctx, name, at.Generation, position)
 		if err == nil {

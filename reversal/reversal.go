@@ -43,6 +43,19 @@ const (
 	Replay     Way = "replay"      // by the state that results without it
 )
 
+// Words says how w reverses, such as "by its declared inverse".
+func (w Way) Words() string {
+	switch w {
+	case Declared:
+		return "by its declared inverse"
+	case MergePatch:
+		return "by the inverse of its merge patch"
+	case Replay:
+		return "by the state without it"
+	}
+	return string(w)
+}
+
 // A Target says which events are to be reversed. One of these is given: Stream
 // with Version or EventID, EventID alone, Query, or Reversal.
 type Target struct {
