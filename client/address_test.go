@@ -66,6 +66,26 @@ func TestAnswersThatAreNotTheServersOwn(t *testing.T) {
 	}
 }
 
+// A token is for the server that was named, wherever that sends one.
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("%s %s with %d credentials", r.Method, r.URL, len(r.Header["Authorization"]))
+	}))
+	defer elsewhere.Close()
+	server := httptest.NewServer(http.RedirectHandler(elsewhere.URL, http.StatusTemporaryRedirect))
+	defer server.Close()
+	s, err := Open(server.URL, &Options{Token: "annals_secret", Store: &annals.Options{Attempts: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Append(t.Context(), "a", 0, storetest.Event("1", "T", `1`)); !errors.Is(err, annals.ErrUnknownOutcome) || strings.Contains(err.Error(), "annals_secret") {
+		t.Errorf("appending: %v", err)
+	}
+	if _, err := s.End(t.Context()); !errors.Is(err, annals.ErrUnavailable) || !strings.Contains(err.Error(), "307") {
+		t.Errorf("reading: %v", err)
+	}
+}
+
 func TestTLSToAServerWithoutIsUnavailable(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	defer server.Close()

@@ -24,8 +24,11 @@ import (
 // Options changes how a client works; nil means the defaults.
 type Options struct {
 	// HTTP sends requests; by default a client of its own with up to 256
-	// connections that are kept. Its Timeout must be 0, for Follow has no end.
+	// connections that are kept, which follows no redirects. Its Timeout must be 0,
+	// for Follow has no end.
 	HTTP *http.Client
+	// Token is sent as a bearer token with every request; none if it is empty.
+	Token string
 	// Store is passed to annals.New.
 	Store *annals.Options
 }
@@ -60,7 +63,10 @@ func open(address string, opts *Options) (*driver, error) {
 	}
 	d := &driver{base: u.Scheme + "://" + u.Host}
 	if opts != nil {
-		d.http = opts.HTTP
+		d.http, d.token = opts.HTTP, opts.Token
+	}
+	if strings.ContainsFunc(d.token, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+		return nil, annals.Invalid("token", "must be printable ASCII without spaces") // without the secret
 	}
 	if d.http == nil {
 		const connections = 256
@@ -69,16 +75,21 @@ func open(address string, opts *Options) (*driver, error) {
 			MaxIdleConns: connections, MaxIdleConnsPerHost: connections, IdleConnTimeout: 90 * time.Second,
 			TLSHandshakeTimeout: 10 * time.Second, ForceAttemptHTTP2: true,
 		}
-		d.http = &http.Client{Transport: d.own}
+		d.http = &http.Client{
+			Transport: d.own,
+			// The token is for this server alone.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}
 	}
 	d.ctx, d.cancel = context.WithCancelCause(context.Background())
 	return d, nil
 }
 
 type driver struct {
-	base string
-	http *http.Client
-	own  *http.Transport // nil where the caller brought a client
+	base  string
+	token string
+	http  *http.Client
+	own   *http.Transport // nil where the caller brought a client
 
 	ctx    context.Context // ends in ErrClosed
 	cancel context.CancelCauseFunc
@@ -128,7 +139,7 @@ func (d *driver) Append(ctx context.Context, stream string, expected int64, even
 	default:
 		r.Header.Set("If-Match", `"`+strconv.FormatInt(expected, 10)+`"`)
 	}
-	answer, err := d.http.Do(r)
+	answer, err := d.do(r)
 	if err != nil {
 		return annals.Commit{}, d.sendErr(ctx, err, true)
 	}
@@ -266,9 +277,17 @@ func (d *driver) get(ctx context.Context, address, accept string) (*http.Respons
 	return d.send(ctx, r)
 }
 
+// do sends a request with the token.
+func (d *driver) do(r *http.Request) (*http.Response, error) {
+	if d.token != "" {
+		r.Header.Set("Authorization", "Bearer "+d.token)
+	}
+	return d.http.Do(r)
+}
+
 // send returns the answer to a request that was not refused.
 func (d *driver) send(ctx context.Context, r *http.Request) (*http.Response, error) {
-	answer, err := d.http.Do(r)
+	answer, err := d.do(r)
 	if err != nil {
 		return nil, d.lost(ctx, r, err)
 	}

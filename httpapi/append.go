@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/eb901187/annals"
+	"github.com/eb901187/annals/access"
 	"github.com/eb901187/annals/ingest"
 )
 
@@ -39,6 +40,9 @@ func (s *server) append(w http.ResponseWriter, r *request) error {
 
 // commit appends events and answers with what became of them.
 func (s *server) commit(w http.ResponseWriter, r *request, stream string, expected int64, events []annals.Event) error {
+	if err := mayAppend(access.From(r.Context()), stream); err != nil {
+		return err
+	}
 	commit, err := s.store.Append(r.Context(), stream, expected, events...)
 	if err != nil {
 		return err

@@ -123,15 +123,13 @@ func (s *server) drop(set *projection.Set, w http.ResponseWriter, r *request) er
 // decided does what was decided about a parked event, and returns 1 if it is
 // tried at once.
 func decided(ctx context.Context, c *consumer.Control, position int64, do func() error) (int, error) {
-	retrying := 0
-	for p, err := range c.ParkedAfter(ctx, position-1) {
-		if err != nil {
-			return 0, err
-		}
-		if p.Position == position && !p.Waiting {
-			retrying = 1
-		}
-		break
+	p, err := c.ParkedAt(ctx, position)
+	if err != nil {
+		return 0, err
+	}
+	retrying := 1
+	if p.Waiting {
+		retrying = 0
 	}
 	return retrying, do()
 }

@@ -6,7 +6,8 @@
 // position; with Options.Projections also views, projections, and consumers with
 // their parked events; /healthz, /readyz, /metrics and /openapi.json beside them. One table holds the
 // routes; requests are matched with it, the OpenAPI document is made of it, and
-// parameters that it does not name are refused.
+// parameters that it does not name are refused. Each route takes a role of package
+// access, which the token of a request must have where Options.Authenticator is set.
 //
 // Events are CloudEvents in JSON. Versions and positions are JSON strings, for a
 // JSON number loses them past 2^53. Errors are problems (RFC 9457) with the code

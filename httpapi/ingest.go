@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/eb901187/annals"
+	"github.com/eb901187/annals/access"
 	"github.com/eb901187/annals/ingest"
 )
 
@@ -46,6 +47,7 @@ func (s *server) ingest(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
+	items = appendableBy(access.From(r.Context()), items)
 	if s.opts.Accept != nil {
 		return s.accept(w, r, items)
 	}

@@ -33,8 +33,10 @@ func document() object {
 			"title": "Annals", "version": "1", "license": object{"name": "Apache-2.0", "identifier": "Apache-2.0"},
 			"description": "An event store over HTTP. Versions and positions are strings.",
 		},
-		"paths":      paths,
-		"components": object{"schemas": schemas()},
+		"paths": paths,
+		"components": object{"schemas": schemas(), "securitySchemes": object{"bearer": object{
+			"type": "http", "scheme": "bearer", "description": "A token with the role that the operation names. A server that was started without tokens asks for none.",
+		}}},
 	}
 }
 
@@ -52,7 +54,16 @@ func (rt *route) operation() object {
 	for status, a := range rt.answers {
 		responses[strconv.Itoa(status)] = a.response()
 	}
-	op := object{"operationId": rt.id, "summary": rt.summary, "responses": responses}
+	security := []object{}
+	if role := rt.policy(); role != anybody {
+		security = append(security, object{"bearer": []string{string(role)}})
+		for status, meaning := range map[string]string{"401": "the token is missing or not known", "403": "the token lacks the role " + string(role)} {
+			if responses[status] == nil {
+				responses[status] = answer{meaning, problemAnswer.media, problemAnswer.schema}.response()
+			}
+		}
+	}
+	op := object{"operationId": rt.id, "summary": rt.summary, "responses": responses, "security": security}
 	if params != nil {
 		op["parameters"] = params
 	}
@@ -107,6 +118,7 @@ func schemas() object {
 	})
 	call := strict([]string{"service", "status", "durationMs", "error"}, object{
 		"service": text, "status": orNull("integer"), "durationMs": orNull("number"), "error": orNull("string"),
+		"callId": text, "parentId": text, "method": text, "path": text, "errorKind": text,
 	})
 	all := object{
 		"Event": strict([]string{"specversion", "id", "type", "source", "stream", "version"}, object{
@@ -127,6 +139,7 @@ func schemas() object {
 		"Trace": strict([]string{"requestId", "events", "calls", "faulty"}, object{
 			"requestId": text, "events": list(ref("Event")), "calls": list(call), "faulty": orNull("string"),
 		}),
+		"Streams":  streamsSchema(),
 		"Position": strict([]string{"position"}, object{"position": text}),
 		"Status":   strict([]string{"status"}, object{"status": text}),
 		"Problem": strict([]string{"type", "title", "status", "detail", "code", "retryable"}, object{

@@ -11,6 +11,7 @@ import (
 
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/playback"
+	"github.com/eb901187/annals/projection"
 )
 
 // Playbacks is the answer to what playbacks there are.
@@ -92,15 +93,16 @@ func (s *server) playbackRequest(w http.ResponseWriter, r *request) (asked Playb
 	return asked, nil
 }
 
-// playbackTarget is the target that this server can send to; files and other stores are
-// for whoever may write them.
-func (s *server) playbackTarget(to playback.Destination) (playback.Target, error) {
-	if s.opts.Playbacks == nil {
-		return nil, &annals.Error{
-			Code: annals.CodeNotFound, Message: "this server runs no playbacks",
-			Hint: "GET /v1/playbacks/{id}/events reads one that was started elsewhere",
-		}
-	}
+// A PlaybackTargets makes the targets that a server can send to by itself; files and
+// other stores are for whoever may write them.
+type PlaybackTargets struct {
+	Projections *projection.Set // as in Options
+	// Further is Options.PlaybackTarget.
+	Further func(playback.Destination) (playback.Target, error)
+}
+
+// Target makes one; nil for a playback with subscribers only.
+func (t PlaybackTargets) Target(to playback.Destination) (playback.Target, error) {
 	switch to.Kind {
 	case "":
 		if to.Name != "" {
@@ -110,19 +112,34 @@ func (s *server) playbackTarget(to playback.Destination) (playback.Target, error
 	case playback.KindStream:
 		return playback.ToStream(to.Name), nil
 	case playback.KindProjection:
-		if s.opts.Projections == nil {
+		if t.Projections == nil {
 			return nil, noProjections()
 		}
-		return IntoProjection(s.opts.Projections, to.Name), nil
+		return IntoProjection(t.Projections, to.Name), nil
 	case playback.KindKinesis:
-		if s.opts.PlaybackTarget == nil {
+		if t.Further == nil {
 			return nil, annals.Invalid("target", "this server does not send to Kinesis: annals playback start --to-kinesis with the store's own address does it from there")
 		}
-		return s.opts.PlaybackTarget(to)
+		return t.Further(to)
 	case playback.KindFile, playback.KindStore:
 		return nil, annals.Invalid("target", "a server writes no %s for its clients: annals playback --store with its address does it from there", to.Kind)
 	}
 	return nil, annals.Invalid("target", "has the unknown kind %.40q: it must be stream, projection or kinesis", to.Kind)
+}
+
+// NoPlaybacks is the error of a server that runs none.
+func NoPlaybacks() error {
+	return &annals.Error{
+		Code: annals.CodeNotFound, Message: "this server runs no playbacks",
+		Hint: "GET /v1/playbacks/{id}/events reads one that was started elsewhere",
+	}
+}
+
+func (s *server) playbackTarget(to playback.Destination) (playback.Target, error) {
+	if s.opts.Playbacks == nil {
+		return nil, NoPlaybacks()
+	}
+	return PlaybackTargets{s.opts.Projections, s.opts.PlaybackTarget}.Target(to)
 }
 
 func (s *server) listPlaybacks(w http.ResponseWriter, r *request) error {

@@ -68,6 +68,19 @@ func writeInfo(set *projection.Set, w http.ResponseWriter, r *request, err error
 	return nil
 }
 
+// Redefine makes the definition current that reload, which may be nil, finds for the
+// projection called name, if it finds one; see Options.Reload.
+func Redefine(set *projection.Set, reload func(name string) (*projection.Projection, error), name string) error {
+	if reload == nil {
+		return nil
+	}
+	p, err := reload(name)
+	if err != nil || p == nil {
+		return err
+	}
+	return set.Define(p)
+}
+
 // rebuild begins a generation by the definition as its file has it now.
 func (s *server) rebuild(set *projection.Set, w http.ResponseWriter, r *request) error {
 	a := args{r: r}
@@ -75,18 +88,10 @@ func (s *server) rebuild(set *projection.Set, w http.ResponseWriter, r *request)
 	if err := a.err(); err != nil {
 		return err
 	}
-	if s.opts.Reload != nil {
-		p, err := s.opts.Reload(r.vars[0])
-		if err != nil {
-			return err
-		}
-		if p != nil {
-			if err := set.Define(p); err != nil {
-				return err
-			}
-		}
+	err := Redefine(set, s.opts.Reload, r.vars[0])
+	if err != nil {
+		return err
 	}
-	var err error
 	if a.text("repairFrom") == "" {
 		_, err = set.Rebuild(r.Context(), r.vars[0])
 	} else {
@@ -184,7 +189,7 @@ func (s *server) diff(set *projection.Set, w http.ResponseWriter, r *request) er
 		x = info.Live
 	}
 	if y == 0 {
-		if y, err = other(&info); err != nil {
+		if y, err = info.Counterpart(); err != nil {
 			return err
 		}
 	}
@@ -206,18 +211,4 @@ func (s *server) diff(set *projection.Set, w http.ResponseWriter, r *request) er
 	out.Same, out.Different, out.Newer = compared.Same, compared.Different, compared.Newer
 	writeJSON(w, http.StatusOK, mediaJSON, out)
 	return nil
-}
-
-// other is the generation that the live one is compared with by default.
-func other(info *projection.Info) (int, error) {
-	if b := info.Building(); b != nil {
-		return b.Number, nil
-	}
-	if info.Previous > 0 {
-		return info.Previous, nil
-	}
-	return 0, &annals.Error{
-		Code: annals.CodeNotFound, Message: "projection " + info.Name + " has no second generation to compare with",
-		Hint: "annals projection rebuild " + info.Name + " builds one",
-	}
 }

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/eb901187/annals/access"
 )
 
 // A route is one operation: what the mux matches and the OpenAPI document says.
@@ -12,7 +14,9 @@ type route struct {
 	method  string
 	path    string // may hold {names}
 	group   Group
-	id      string // OpenAPI's operationId, and the label of metrics
+	role    access.Role // that it takes; empty for that of its group
+	what    string      // what the operators' log calls it; empty if it is not noted
+	id      string      // OpenAPI's operationId, and the label of metrics
 	summary string
 	query   []param
 	headers []param
@@ -84,6 +88,7 @@ var storeRoutes = []route{
 		},
 		handle: (*server).readStream,
 	},
+	streamsRoute,
 	{
 		method: "GET", path: "/v1/events", group: GroupQuery, id: "readLog",
 		summary: "Read the log by position, and follow it as events arrive.",
@@ -148,17 +153,17 @@ var storeRoutes = []route{
 // processRoutes are about the server itself.
 var processRoutes = []route{
 	{
-		method: "GET", path: "/healthz", group: GroupProcess, id: "health", summary: "Whether the process lives.",
+		method: "GET", path: "/healthz", group: GroupProcess, role: anybody, id: "health", summary: "Whether the process lives.",
 		answers: map[int]answer{200: {"it does", []string{mediaJSON}, "Status"}},
 		handle:  (*server).health,
 	},
 	{
-		method: "GET", path: "/readyz", group: GroupProcess, id: "ready", summary: "Whether the store answers.",
+		method: "GET", path: "/readyz", group: GroupProcess, role: anybody, id: "ready", summary: "Whether the store answers.",
 		answers: map[int]answer{200: {"it does", []string{mediaJSON}, "Status"}, 503: problemAnswer},
 		handle:  (*server).ready,
 	},
 	{
-		method: "GET", path: "/metrics", group: GroupProcess, id: "metrics", summary: "Metrics for Prometheus.",
+		method: "GET", path: "/metrics", group: GroupProcess, role: access.Read, id: "metrics", summary: "Metrics for Prometheus.",
 		answers: map[int]answer{200: {"metrics", []string{"text/plain"}, ""}},
 		handle:  (*server).metrics,
 	},
@@ -167,11 +172,11 @@ var processRoutes = []route{
 func init() {
 	// These describe the table and so can't stand in its initializer.
 	routes = append(routes, route{
-		method: "GET", path: "/openapi.json", group: GroupProcess, id: "openapi", summary: "This interface as an OpenAPI 3.1 document.",
+		method: "GET", path: "/openapi.json", group: GroupProcess, role: access.Read, id: "openapi", summary: "This interface as an OpenAPI 3.1 document.",
 		answers: map[int]answer{200: {"the document", []string{mediaJSON}, ""}},
 		handle:  (*server).openAPI,
 	}, route{
-		method: "GET", path: "/", group: GroupProcess, id: "index", summary: "This list.",
+		method: "GET", path: "/", group: GroupProcess, role: access.Read, id: "index", summary: "This list.",
 		answers: map[int]answer{200: {"the resources", []string{"text/plain"}, ""}},
 		handle:  (*server).index,
 	})

@@ -2,7 +2,7 @@ package httpapi
 
 var playbackRoutes = []route{
 	{
-		method: "POST", path: "/v1/playbacks", group: GroupPlayback, id: "startPlayback",
+		method: "POST", path: "/v1/playbacks", group: GroupPlayback, what: "playback.start", id: "startPlayback",
 		summary: "Send a part of the log again: to a stream of this store, into a new generation of a projection, to a stream of Kinesis where the server can, or to subscribers.",
 		query:   []param{{"dryRun", "boolean", "count what would be sent, and do nothing"}},
 		accepts: []string{mediaJSON},
@@ -18,12 +18,12 @@ var playbackRoutes = []route{
 		answers: playbackAnswers(0, answer{}, answer{"the playback", []string{mediaJSON}, "Playback"}), handle: (*server).showPlayback,
 	},
 	{
-		method: "POST", path: "/v1/playbacks/{id}/stop", group: GroupPlayback, id: "stopPlayback", summary: "Stop a playback where it is, whoever runs it.",
+		method: "POST", path: "/v1/playbacks/{id}/stop", group: GroupPlayback, what: "playback.stop", id: "stopPlayback", summary: "Stop a playback where it is, whoever runs it.",
 		query:   []param{reasonParam},
 		answers: playbackAnswers(0, answer{}, answer{"as it is now", []string{mediaJSON}, "Playback"}), handle: (*server).stopPlayback,
 	},
 	{
-		method: "POST", path: "/v1/playbacks/{id}/resume", group: GroupPlayback, id: "resumePlayback",
+		method: "POST", path: "/v1/playbacks/{id}/resume", group: GroupPlayback, what: "playback.resume", id: "resumePlayback",
 		summary: "Let this server go on with a playback to a stream, a projection, Kinesis or subscribers.",
 		answers: playbackAnswers(0, answer{}, answer{"as it is now", []string{mediaJSON}, "Playback"}), handle: (*server).resumePlayback,
 	},

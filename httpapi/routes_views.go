@@ -62,7 +62,7 @@ var projectionRoutes = []route{
 		answers: changeAnswers("Projection"), handle: withProjections((*server).showProjection),
 	},
 	{
-		method: "POST", path: "/v1/projections/{name}/rebuild", group: GroupOperate, id: "rebuildProjection",
+		method: "POST", path: "/v1/projections/{name}/rebuild", group: GroupOperate, what: "projection.rebuild", id: "rebuildProjection",
 		summary: "Begin a new generation beside the live one, by the definition as it is now; or go on with the one that is being built.",
 		query: []param{
 			{"repairFrom", "integer", "compare the outside calls of events from this position on with those that were made; what differs is in the ledger of repairs"},
@@ -72,33 +72,33 @@ var projectionRoutes = []route{
 		answers: changeAnswers("Projection"), handle: withProjections((*server).rebuild),
 	},
 	{
-		method: "POST", path: "/v1/projections/{name}/switch", group: GroupOperate, id: "switchProjection",
+		method: "POST", path: "/v1/projections/{name}/switch", group: GroupOperate, what: "projection.switch", id: "switchProjection",
 		summary: "Let reads be answered from the generation that was built.",
 		query:   []param{{"force", "boolean", "although it is behind, or has parked events that the live one has not"}, dryRunParam},
 		answers: changeAnswers("ProjectionOrPlan"), handle: withProjections((*server).switchOver),
 	},
 	{
-		method: "POST", path: "/v1/projections/{name}/rollback", group: GroupOperate, id: "rollBackProjection",
+		method: "POST", path: "/v1/projections/{name}/rollback", group: GroupOperate, what: "projection.rollback", id: "rollBackProjection",
 		summary: "Let reads be answered from the generation that was live before.",
 		query:   []param{{"force", "boolean", "although it is behind the live one"}, dryRunParam},
 		answers: changeAnswers("ProjectionOrPlan"), handle: withProjections((*server).rollBack),
 	},
 	{
-		method: "POST", path: "/v1/projections/{name}/pause", group: GroupOperate, id: "pauseProjection", summary: "Stop all generations of a projection where they are.",
+		method: "POST", path: "/v1/projections/{name}/pause", group: GroupOperate, what: "projection.pause", id: "pauseProjection", summary: "Stop all generations of a projection where they are.",
 		answers: changeAnswers("Projection"), handle: withProjections((*server).pauseProjection),
 	},
 	{
-		method: "POST", path: "/v1/projections/{name}/resume", group: GroupOperate, id: "resumeProjection", summary: "Let a paused projection go on.",
+		method: "POST", path: "/v1/projections/{name}/resume", group: GroupOperate, what: "projection.resume", id: "resumeProjection", summary: "Let a paused projection go on.",
 		answers: changeAnswers("Projection"), handle: withProjections((*server).resumeProjection),
 	},
 	{
-		method: "DELETE", path: "/v1/projections/{name}/generations/{generation}", group: GroupOperate, id: "deleteGeneration",
+		method: "DELETE", path: "/v1/projections/{name}/generations/{generation}", group: GroupOperate, what: "projection.delete", id: "deleteGeneration",
 		summary: "Remove a generation that is not live, with its documents.",
 		query:   []param{dryRunParam},
 		answers: changeAnswers("ProjectionOrPlan"), handle: withProjections((*server).deleteGeneration),
 	},
 	{
-		method: "DELETE", path: "/v1/projections/{name}", group: GroupOperate, id: "deleteProjection",
+		method: "DELETE", path: "/v1/projections/{name}", group: GroupOperate, what: "projection.delete", id: "deleteProjection",
 		summary: "Remove a projection with all its generations.",
 		query:   []param{dryRunParam},
 		answers: changeAnswers("ProjectionOrPlan"), handle: withProjections((*server).deleteProjection),
@@ -133,11 +133,11 @@ var consumerRoutes = slices.Concat([]route{
 		answers: changeAnswers("Consumers"), handle: withProjections((*server).consumers),
 	},
 	{
-		method: "POST", path: "/v1/consumers/{name}/pause", group: GroupOperate, id: "pauseConsumer", summary: "Stop a consumer where it is.",
+		method: "POST", path: "/v1/consumers/{name}/pause", group: GroupOperate, what: "consumer.pause", id: "pauseConsumer", summary: "Stop a consumer where it is.",
 		answers: changeAnswers("Consumer"), handle: withProjections((*server).pauseConsumer),
 	},
 	{
-		method: "POST", path: "/v1/consumers/{name}/resume", group: GroupOperate, id: "resumeConsumer", summary: "Let a paused consumer go on.",
+		method: "POST", path: "/v1/consumers/{name}/resume", group: GroupOperate, what: "consumer.resume", id: "resumeConsumer", summary: "Let a paused consumer go on.",
 		answers: changeAnswers("Consumer"), handle: withProjections((*server).resumeConsumer),
 	},
 }, parkedRoutes)
@@ -152,21 +152,21 @@ var parkedRoutes = []route{
 		answers: changeAnswers("ParkedPage"), handle: withProjections((*server).parked),
 	},
 	{
-		method: "POST", path: parkedPath + "/retry", group: GroupOperate, id: "retryAllParked", summary: "Try all parked events again.",
+		method: "POST", path: parkedPath + "/retry", group: GroupOperate, what: "parked.retry", id: "retryAllParked", summary: "Try all parked events again.",
 		answers: changeAnswers("Asked"), handle: withProjections((*server).retryAll),
 	},
 	{
-		method: "POST", path: parkedPath + "/{position}/retry", group: GroupOperate, id: "retryParked", summary: "Try a parked event again.",
+		method: "POST", path: parkedPath + "/{position}/retry", group: GroupOperate, what: "parked.retry", id: "retryParked", summary: "Try a parked event again.",
 		answers: changeAnswers("Asked"), handle: withProjections((*server).retryOne),
 	},
 	{
-		method: "PUT", path: parkedPath + "/{position}", group: GroupOperate, id: "editParked",
+		method: "PUT", path: parkedPath + "/{position}", group: GroupOperate, what: "parked.edit", id: "editParked",
 		summary: "Handle a parked event with the body as its data, now and in every rebuild; the log keeps the event as it is.",
 		query:   []param{reasonParam}, accepts: []string{"*/*"},
 		answers: changeAnswers("Asked"), handle: withProjections((*server).edit),
 	},
 	{
-		method: "DELETE", path: parkedPath + "/{position}", group: GroupOperate, id: "dropParked",
+		method: "DELETE", path: parkedPath + "/{position}", group: GroupOperate, what: "parked.drop", id: "dropParked",
 		summary: "Pass a parked event over, now and in every rebuild; the log keeps it.",
 		query:   []param{reasonParam},
 		answers: changeAnswers("Asked"), handle: withProjections((*server).drop),

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/eb901187/annals"
+	"github.com/eb901187/annals/access"
 	"github.com/eb901187/annals/playback"
 	"github.com/eb901187/annals/projection"
 )
@@ -24,6 +25,11 @@ import (
 type Options struct {
 	// Clock tells a trace which calls were given up; time.Now by default.
 	Clock func() time.Time
+	// Authenticator recognizes the bearer tokens of requests; with nil everybody is
+	// access.Local, who may do everything.
+	Authenticator access.Authenticator
+	// NoteActions notes in access.Stream what operators do by requests.
+	NoteActions bool
 	// Logger gets requests that fail by the server's fault; slog.Default by
 	// default.
 	Logger *slog.Logger
@@ -171,6 +177,11 @@ func (s *server) ServeHTTP(w http.ResponseWriter, raw *http.Request) {
 	a := &answered{ResponseWriter: w, timeout: s.opts.WriteTimeout}
 	r := &request{Request: raw}
 	began := time.Now()
+	w.Header().Set("X-Content-Type-Options", "nosniff") // stored data is no page
+	if raw.Body != nil && raw.Body != http.NoBody {
+		// Where nobody reads the body net/http does, before it answers.
+		_ = http.NewResponseController(w).SetReadDeadline(began.Add(s.opts.BodyTimeout))
+	}
 	defer func() {
 		cause := recover()
 		if cause != nil && cause != http.ErrAbortHandler {
@@ -216,6 +227,9 @@ func (s *server) dispatch(w http.ResponseWriter, r *request) error {
 	if !s.serves(rt.group) {
 		return notServed(s.opts.Groups, rt, r.URL.Path)
 	}
+	if err := s.admit(w, r); err != nil {
+		return err
+	}
 	if r.params, err = url.ParseQuery(r.URL.RawQuery); err != nil {
 		return annals.Invalid("query", "is not validly percent-encoded")
 	}
@@ -227,7 +241,9 @@ func (s *server) dispatch(w http.ResponseWriter, r *request) error {
 	if err := s.origin.Check(r.Request); err != nil {
 		return &annals.Error{Code: annals.CodeForbidden, Err: err, Message: "a page of another site may not change this store", Hint: "send the request from a program, or from a page of this server"}
 	}
-	return rt.handle(s, w, r)
+	err = rt.handle(s, w, r)
+	s.note(w, r, err)
+	return err
 }
 
 // plainBody refuses a body that would have to be unpacked.

@@ -51,7 +51,10 @@ func (k *kept) hold() (release func()) {
 }
 
 // keep starts a server that keeps the views of orders and of state.
-func keep(t *testing.T) *kept {
+func keep(t *testing.T) *kept { return keepWith(t, Options{}) }
+
+// keepWith serves projections with what else opts says.
+func keepWith(t *testing.T, opts Options) *kept {
 	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
 	epoch := func() time.Time { return storetest.Epoch }
@@ -86,12 +89,14 @@ func keep(t *testing.T) *kept {
 	ended := make(chan error, 1)
 	go func() { ended <- k.set.Run(ctx) }()
 	runner := playback.NewRunner(store, &playback.Options{Runner: "server", Clock: epoch}, quiet)
-	handler := New(store, &Options{Logger: quiet, Clock: epoch, Projections: k.set, Playbacks: runner, Reload: func(name string) (*projection.Projection, error) {
+	opts.Logger, opts.Clock, opts.Projections, opts.Playbacks = quiet, epoch, k.set, runner
+	opts.Reload = func(name string) (*projection.Projection, error) {
 		if name != "orders" {
 			return nil, nil
 		}
 		return projection.Parse("orders.yaml", []byte(*k.file.Load()))
-	}})
+	}
+	handler := New(store, &opts)
 	k.live = live{httptest.NewServer(handler), store}
 	t.Cleanup(func() {
 		k.Server.Close()
