@@ -29,6 +29,7 @@ stand-ins:
 	tools/dynoxide.sh
 	tools/servers.sh
 	tools/kinesis.sh
+	tools/chromium.sh
 	tools/python.sh
 	tools/guard.sh
 	tools/cdk.sh
@@ -41,14 +42,15 @@ tests: stand-ins
 	$(GO) -C deploy/compare test -timeout 10m ./...
 
 # What tests runs, and race need not run again: commands of the docs, other
-# processes, measurements, crashes step by step, large batches, and contracts that
-# the same code passes on a smaller stand-in.
+# processes, the browser, measurements, crashes step by step, damage byte by byte,
+# large batches, and contracts that the same code passes on a smaller stand-in.
 NOT_RACED = TestDocs|TestArrows|TestKilled|TestRoot|TestPackage|TestSimulation|TestRebuildEquals|TestCrash|TestBatch|TestManyDiff|TestVeryMany|$\
 	TestFork(OfAPart|Counts|Equals)|TestNoEffect.*DynamoDB|TestRandom(Sets|Changes)|TestSeeds|TestMemory|TestServersEnd|TestFailedWrites|$\
+	TestBill|TestVerifyCompares|TestEveryFlippedBit|TestMissingAndTruncated|TestDamagedIndex|TestDiskFull|TestMoveBetween|TestBrowser|TestManySlow|TestBoardIsBounded|$\
 	TestStoreContract(AcrossSealedRuns|UnderFaults)$$|TestContract(OnAProgramsOwnDatabase|AgainstAServerOverDynamoDB)
 
 race: stand-ins
-	$(GO) test -race -timeout 10m -skip '$(NOT_RACED)' $$($(GO) list ./... | grep -v /bench$$)
+	$(GO) test -race -timeout 10m -skip '$(NOT_RACED)' $$($(GO) list ./... | grep -v -e /bench$$ -e /pack$$)
 
 # The figures of docs/benchmarks.md.
 bench:
@@ -75,6 +77,8 @@ fuzz:
 	$(GO) test ./dynamo -run XXX -fuzz FuzzPlaces -fuzztime $(FUZZTIME)
 	$(GO) test . -run XXX -fuzz FuzzCheckJSON -fuzztime $(FUZZTIME)
 	$(GO) test ./ingest -run XXX -fuzz FuzzDecode -fuzztime $(FUZZTIME)
+	$(GO) test ./tracking -run XXX -fuzz FuzzIncoming -fuzztime $(FUZZTIME)
+	$(GO) test ./tracking/gateway -run XXX -fuzz FuzzParse -fuzztime $(FUZZTIME)
 	$(GO) test ./embedded -run XXX -fuzz FuzzRecord -fuzztime $(FUZZTIME)
 	$(GO) test ./embedded -run XXX -fuzz FuzzKey -fuzztime $(FUZZTIME)
 

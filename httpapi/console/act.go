@@ -1,15 +1,35 @@
 package console
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
+	"time"
+	"unicode/utf8"
 
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/access"
 )
 
-// maxForm is the most bytes of a form.
-const maxForm = 2 << 20
+// Limits of actions.
+const (
+	maxForm = 2 << 20          // bytes of a form
+	maxDone = 1000             // bytes of what a page says was done: a cookie holds 4 KiB, escaped
+	noting  = 10 * time.Second // how long the operators' log may take
+)
+
+// cut shortens text to so many bytes, at the end of a character.
+func cut(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	for !utf8.RuneStart(text[most]) {
+		most--
+	}
+	return text[:most] + "…"
+}
 
 // act does what a form asks for, notes it in the operators' log, and sends the
 // browser to the page that shows it.
@@ -20,12 +40,15 @@ func (c *console) act(a *action, w http.ResponseWriter, r *http.Request) {
 		c.problem(c.page(&screen{template: "problem.html"}, w, r), w, r, err)
 		return
 	}
-	http.SetCookie(w, c.cookie(r, doneCookie, url.QueryEscape(done), 60))
-	http.Redirect(w, r, next, http.StatusSeeOther)
+	http.SetCookie(w, cookie(r, doneCookie, url.QueryEscape(cut(done, maxDone)), 60))
+	http.Redirect(w, r, ownPath(next), http.StatusSeeOther)
 }
 
 func (c *console) doAction(a *action, r *http.Request) (done, next string, err error) {
 	if err := r.ParseForm(); err != nil {
+		if large := (*http.MaxBytesError)(nil); errors.As(err, &large) {
+			return "", "", &annals.Error{Code: annals.CodeTooLarge, Message: fmt.Sprintf("the form has more than %d bytes", large.Limit), Err: err}
+		}
 		return "", "", annals.Invalid("form", "can't be read: %v", err)
 	}
 	if err := checkForm(r); err != nil {
@@ -38,7 +61,7 @@ func (c *console) doAction(a *action, r *http.Request) (done, next string, err e
 	if !who.May(a.role) {
 		return "", "", &annals.Error{Code: annals.CodeForbidden, Message: who.Name + " may not do this: it takes the role " + string(a.role), Hint: "sign in as somebody with that role"}
 	}
-	if a.typed && r.PostFormValue("confirm") != target {
+	if a.typed && (target == "" || r.PostFormValue("confirm") != target) {
 		return "", "", annals.Invalid("confirm", "must be %q, typed as it is shown", target)
 	}
 	done, next, err = a.do(c, r)
@@ -46,7 +69,10 @@ func (c *console) doAction(a *action, r *http.Request) (done, next string, err e
 	if err != nil {
 		note.Error = err.Error()
 	}
-	if problem := access.Record(r.Context(), c.store, note); problem != nil {
+	// What was done is noted for a browser that went away, too.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), noting)
+	defer cancel()
+	if problem := access.Record(ctx, c.store, note); problem != nil {
 		c.opts.Logger.Error("an operator's action could not be noted", "what", a.what, "target", target, "who", who.Name, "error", problem)
 	}
 	return done, next, err

@@ -10,7 +10,9 @@ import (
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/access"
 	"github.com/eb901187/annals/httpapi"
+	"github.com/eb901187/annals/playback"
 	"github.com/eb901187/annals/projection"
+	"github.com/eb901187/annals/tracking"
 )
 
 // Path is where the console is served.
@@ -29,6 +31,8 @@ type Options struct {
 	Reload func(name string) (*projection.Projection, error)
 	// Playbacks runs those that are started here; with nil none can be started.
 	Playbacks httpapi.PlaybackRunner
+	// PlaybackTarget is as in httpapi.Options.
+	PlaybackTarget func(playback.Destination) (playback.Target, error)
 	// Authenticator recognizes who signs in; with nil everybody is access.Local.
 	Authenticator access.Authenticator
 	// Storage says how many bytes the store takes on disk; nil where that is not known.
@@ -45,7 +49,7 @@ type Options struct {
 // New makes a console over store, which stays the caller's to close. It is safe for
 // concurrent use, and works in the background only while somebody looks at it.
 func New(store *annals.Store, opts *Options) http.Handler {
-	c := &console{store: store}
+	c := &console{store: store, formTime: formTime, answerTime: answerTime}
 	if opts != nil {
 		c.opts = *opts
 	}
@@ -58,6 +62,7 @@ func New(store *annals.Store, opts *Options) http.Handler {
 	if c.opts.LivePeriod <= 0 {
 		c.opts.LivePeriod = time.Second
 	}
+	c.board = tracking.NewBoard(store, &tracking.BoardOptions{Clock: c.opts.Clock, Logger: c.opts.Logger, Ending: c.opts.Ending})
 	c.routes()
 	return c
 }
@@ -66,6 +71,13 @@ type console struct {
 	store *annals.Store
 	opts  Options
 	mux   http.ServeMux
+	lags  lags
+	board *tracking.Board
+	// growth is of the log.
+	growth growth
+	feeds  feeds
+	// How long a browser may take to send a form, and to take a page.
+	formTime, answerTime time.Duration
 }
 
 // A screen is a page.
@@ -81,6 +93,8 @@ type screen struct {
 	// and sent where it changed: to the same address, asked with Accept:
 	// text/event-stream. The page holds it within {{template "livePart" .}}.
 	live bool
+	// views says that the navigation has it only if the server keeps projections.
+	views bool
 }
 
 // An action is what a form does.
@@ -97,7 +111,7 @@ type action struct {
 }
 
 // screens are all pages, in the order of the navigation.
-var screens = slices.Concat(overviewScreens, streamScreens, searchScreens, traceScreens, stateScreens, projectionScreens, effectScreens, playbackScreens, reversalScreens, operatorScreens)
+var screens = slices.Concat(overviewScreens, streamScreens, searchScreens, traceScreens, stateScreens, projectionScreens, effectScreens, repairScreens, playbackScreens, reversalScreens, operatorScreens)
 
 // actions are all that forms can do.
-var actions = slices.Concat(projectionActions, effectActions, playbackActions, reversalActions)
+var actions = slices.Concat(projectionActions, effectActions, repairActions, playbackActions, reversalActions)

@@ -35,19 +35,41 @@ type page struct {
 	// Path is the page's own address with its query, for live parts and links back.
 	Path string
 	Data any
+
+	signOut bool
 }
 
-// Name and Path are for the navigation.
+// Name is the screen's in the navigation.
 func (s *screen) Name() string { return s.nav }
 
-// Path is where the screen is, behind Path.
-func (s *screen) Path() string { return s.path }
+// Address is where a screen of the navigation is, behind Path.
+func (s *screen) Address() string { return strings.TrimSuffix(s.path, "{$}") }
 
 // Key is the letter behind g that opens the screen.
 func (s *screen) Key() string { return s.key }
 
-// Here reports whether it is the page's own screen.
-func (p *page) Here(s *screen) bool { return s == p.Screen }
+// Live reports whether the page has a live part.
+func (s *screen) Live() bool { return s.live }
+
+// Icon is the id of the screen's drawing in static/icons.svg.
+func (s *screen) Icon() string { return icon(s.Address()) }
+
+// Here reports whether s is the page's own screen or the one that leads to it.
+func (p *page) Here(s *screen) bool {
+	return p.Screen != nil && s.nav != "" && (s.path == p.Screen.path || strings.HasPrefix(p.Screen.path, s.path+"/"))
+}
+
+// LivePath is where the live part comes from: what Data says, if it has a method of
+// this name, else the page's own address.
+func (p *page) LivePath() string {
+	if own, is := p.Data.(interface{ LivePath() string }); is {
+		return own.LivePath()
+	}
+	return p.Path
+}
+
+// SignedIn reports whether somebody is, who may sign out.
+func (p *page) SignedIn() bool { return p.signOut }
 
 // MayOperate reports whether forms of operators are shown.
 func (p *page) MayOperate() bool { return p.Who.May(access.Operate) }
@@ -73,7 +95,7 @@ func parseTemplates() map[string]*template.Template {
 
 // show answers with a screen.
 func (c *console) show(s *screen, w http.ResponseWriter, r *http.Request) {
-	if s.live && r.Header.Get("Accept") == "text/event-stream" {
+	if s.live && r.Method == http.MethodGet && wantsLive(r) {
 		c.live(s, w, r)
 		return
 	}
@@ -84,14 +106,19 @@ func (c *console) show(s *screen, w http.ResponseWriter, r *http.Request) {
 		c.problem(p, w, r, err)
 		return
 	}
-	c.write(p, w, r, http.StatusOK)
+	status := http.StatusOK
+	if own, is := data.(interface{ Status() int }); is {
+		status = own.Status()
+	}
+	c.write(p, w, r, status)
 }
 
 func (c *console) page(s *screen, w http.ResponseWriter, r *http.Request) *page {
 	p := &page{Screen: s, Who: access.From(r.Context()), CSRF: c.csrf(w, r), Done: takeDone(w, r), Path: r.URL.RequestURI()}
+	p.signOut = c.opts.Authenticator != nil && len(p.Who.Roles) > 0
 	for i := range screens {
-		if screens[i].nav != "" {
-			p.Nav = append(p.Nav, &screens[i])
+		if s := &screens[i]; s.nav != "" && (c.opts.Projections != nil || !s.views) {
+			p.Nav = append(p.Nav, s)
 		}
 	}
 	return p
@@ -129,6 +156,8 @@ func (c *console) write(p *page, w http.ResponseWriter, r *http.Request, status 
 
 // functions are those that templates may call.
 var functions = template.FuncMap{
+	"static":     staticPath,
+	"streamPath": streamPath, "eventPath": eventPath, "statePath": statePath, "tracePath": tracePath, "prefixPath": prefixPath, "searchPath": searchPath,
 	"plural": func(n int64, what string) string {
 		if n == 1 {
 			return "1 " + what

@@ -5,65 +5,101 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/access"
+	"github.com/eb901187/annals/httpapi"
 )
 
 // signInData is what the template of sign-in gets.
 type signInData struct {
-	Next   string // where the browser goes then
-	Failed string // why the token was refused; empty at first
+	Next string // where the browser goes then
+	// Failed says why the token was refused, empty at first; Hint what to do about it.
+	Failed, Hint string
+	Open         bool // the server asks nobody for a token
 }
 
+// signedInFor is how many seconds a browser stays signed in: half a day.
+const signedInFor = 12 * 3600
+
 // askWho sends a browser to sign-in, and comes back from there.
-func (c *console) askWho(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet || r.Header.Get("Accept") == "text/event-stream" {
-		http.Error(w, "sign in first", http.StatusUnauthorized)
+func (c *console) askWho(w http.ResponseWriter, r *http.Request, err error) {
+	if annals.CodeOf(err) != annals.CodeUnauthorized {
+		c.problem(c.page(&screen{template: "problem.html"}, w, r), w, r, err)
 		return
 	}
-	http.Redirect(w, r, Path+"sign-in?next="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
+	signIn := Path + "sign-in?next=" + url.QueryEscape(r.URL.RequestURI())
+	switch {
+	case wantsLive(r) || r.Header.Get("HX-Request") != "":
+		w.Header().Set("HX-Redirect", Path+"sign-in")
+		http.Error(w, "sign in first", http.StatusUnauthorized)
+	case r.Method == http.MethodGet || r.Method == http.MethodHead:
+		w.Header().Set("Cache-Control", "no-store")
+		http.Redirect(w, r, signIn, http.StatusSeeOther)
+	default:
+		c.problem(c.page(&screen{template: "problem.html"}, w, r), w, r, err)
+	}
 }
 
 func (c *console) signIn(w http.ResponseWriter, r *http.Request) {
+	c.askToken(w, r, http.StatusOK, signInData{Next: ownPath(r.URL.Query().Get("next"))})
+}
+
+func (c *console) askToken(w http.ResponseWriter, r *http.Request, status int, data signInData) {
+	data.Open = c.opts.Authenticator == nil
 	p := c.page(&screen{template: "sign_in.html"}, w, r)
-	p.Title, p.Data = "Sign in", signInData{Next: ownPath(r.URL.Query().Get("next"))}
-	c.write(p, w, r, http.StatusOK)
+	p.Title, p.Data = "Sign in", data
+	c.write(p, w, r, status)
 }
 
 func (c *console) signedIn(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
-	p := c.page(&screen{template: "sign_in.html"}, w, r)
-	p.Title = "Sign in"
+	if !c.checkSignForm(w, r) {
+		return
+	}
 	next := ownPath(r.PostFormValue("next"))
-	if err := checkForm(r); err != nil {
-		c.problem(p, w, r, err)
+	if c.opts.Authenticator == nil {
+		http.Redirect(w, r, next, http.StatusSeeOther)
 		return
 	}
 	token := strings.TrimSpace(r.PostFormValue("token"))
-	if c.opts.Authenticator != nil {
-		if _, err := c.opts.Authenticator.Authenticate(r.Context(), token); err != nil {
-			p.Data = signInData{Next: next, Failed: err.Error()}
-			c.write(p, w, r, http.StatusUnauthorized)
-			return
-		}
+	who, err := c.opts.Authenticator.Authenticate(r.Context(), token)
+	if err == nil {
+		err = who.Check(access.Read)
 	}
-	const day = 24 * 3600
-	http.SetCookie(w, c.cookie(r, tokenCookie, token, day/2))
+	if err != nil {
+		problem := httpapi.NewProblem(err)
+		c.askToken(w, r, problem.Status, signInData{Next: next, Failed: problem.Detail, Hint: problem.Hint})
+		return
+	}
+	http.SetCookie(w, cookie(r, tokenCookie, token, signedInFor))
+	renewCSRF(w, r)
+	w.Header().Set("Cache-Control", "no-store")
 	http.Redirect(w, r, next, http.StatusSeeOther)
 }
 
 func (c *console) signOut(w http.ResponseWriter, r *http.Request) {
-	p := c.page(&screen{template: "sign_in.html"}, w, r)
-	if err := checkForm(r); err != nil {
-		c.problem(p, w, r, err)
+	if !c.checkSignForm(w, r) {
 		return
 	}
-	http.SetCookie(w, c.cookie(r, tokenCookie, "", -1))
-	http.Redirect(w, r.WithContext(access.With(r.Context(), access.Principal{})), Path+"sign-in", http.StatusSeeOther)
+	http.SetCookie(w, cookie(r, tokenCookie, "", -1))
+	renewCSRF(w, r)
+	w.Header().Set("Cache-Control", "no-store")
+	http.Redirect(w, r, Path+"sign-in", http.StatusSeeOther)
+}
+
+// checkSignForm answers a forged form itself.
+func (c *console) checkSignForm(w http.ResponseWriter, r *http.Request) bool {
+	const most = 64 << 10
+	r.Body = http.MaxBytesReader(w, r.Body, most)
+	err := checkForm(r)
+	if err != nil {
+		c.problem(c.page(&screen{template: "sign_in.html"}, w, r), w, r, err)
+	}
+	return err == nil
 }
 
 // ownPath keeps sign-in from leading to another site.
 func ownPath(next string) string {
-	if strings.HasPrefix(next, Path) && !strings.ContainsAny(next, "\\\r\n") {
+	if _, err := url.Parse(next); err == nil && strings.HasPrefix(next, Path) && !strings.ContainsAny(next, "\\\r\n\t") {
 		return next
 	}
 	return Path
