@@ -175,7 +175,7 @@ func serves(t *testing.T, dir, text string) {
 	out := bash(t, dir, "set -m; ("+strings.TrimSpace(text)+") > serves.txt 2>&1 & pid=$!\n"+
 		"until grep -q '^serving' serves.txt; do kill -0 $pid; read -t 0.1 < <(:) || true; done\n"+
 		"kill -INT -- -$pid; wait $pid || true; cat serves.txt")
-	if !strings.Contains(out, "at fault: Microservice B") || !strings.Contains(out, "no service at fault") {
+	if !strings.Contains(out, "at fault: Microservice C") || !strings.Contains(out, "no service at fault") || !strings.Contains(out, "http://127.0.0.1:4000/console/") {
 		t.Errorf("%s prints\n%s", text, out)
 	}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -59,7 +58,7 @@ func (a *app) printEffects(ctx context.Context, store *annals.Store, f effect.Fi
 			}
 			continue
 		}
-		rows = append(rows, []string{e.Handler, e.Event, e.Call, status(&e), fmt.Sprint(e.Attempts), e.Time.Format("2006-01-02 15:04:05Z07:00"), requestLine(e.Past())})
+		rows = append(rows, []string{e.Handler, e.Event, e.Call, e.Outcome(), fmt.Sprint(e.Attempts), e.Time.Format("2006-01-02 15:04:05Z07:00"), requestLine(e.Past())})
 	}
 	switch {
 	case a.asJSON:
@@ -69,17 +68,6 @@ func (a *app) printEffects(ctx context.Context, store *annals.Store, f effect.Fi
 		return err
 	}
 	return table(a.out, rows)
-}
-
-// status is what became of a call, in one word.
-func status(e *effect.Entry) string {
-	switch {
-	case e.Withdrawn:
-		return "withdrawn"
-	case e.Corrected != nil:
-		return "corrected"
-	}
-	return string(e.Status)
 }
 
 // calls is what effect show prints with --json.
@@ -118,7 +106,7 @@ func (a *app) effectShow() *cobra.Command {
 }
 
 func (a *app) printEffect(e *effect.Entry) error {
-	_, err := fmt.Fprintf(a.out, "call %s: %s after %s, at %s\n", e.Call, status(e), plural(e.Attempts, "attempt"), e.Time.Format("2006-01-02 15:04:05Z07:00"))
+	_, err := fmt.Fprintf(a.out, "call %s: %s after %s, at %s\n", e.Call, e.Outcome(), plural(e.Attempts, "attempt"), e.Time.Format("2006-01-02 15:04:05Z07:00"))
 	line := func(name, text string) {
 		if text != "" && err == nil {
 			_, err = fmt.Fprintf(a.out, "  %-9s %s\n", name, text)
@@ -223,17 +211,7 @@ func (a *app) response(ctx context.Context, name string) (*effect.Response, erro
 	if err != nil {
 		return nil, err
 	}
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.UseNumber()
-	d.DisallowUnknownFields()
-	var r effect.Response
-	if err := d.Decode(&r); err != nil {
-		return nil, &annals.Error{
-			Code: annals.CodeInvalid, Message: name + " is no response: " + err.Error(),
-			Hint: `its members are status, headers, data, text, bytes and error, as annals effect show --json prints them`,
-		}
-	}
-	return &r, nil
+	return effect.ParseResponse(name, text)
 }
 
 func (a *app) showResolved(ctx context.Context, store *annals.Store, args []string) error {

@@ -19,8 +19,7 @@ func (a *app) target(store string) (*app, error) {
 	if err := a.known(); err != nil {
 		return nil, err
 	}
-	t := *a
-	t.store = store
+	t := a.other(store)
 	if err := t.known(); err != nil {
 		return nil, err
 	}
@@ -31,7 +30,7 @@ func (a *app) target(store string) (*app, error) {
 	if a.scheme() == "" && strings.HasPrefix(there, here+string(filepath.Separator)) {
 		return nil, &annals.Error{Code: annals.CodeInvalid, Message: "the target " + store + " lies inside the store " + a.store, Hint: "name a directory outside of it with --to"}
 	}
-	return &t, nil
+	return t, nil
 }
 
 func storeMeaning(flag string) string { return strings.Replace(storeHint, "--store", flag, 1) }

@@ -216,7 +216,11 @@ func (a *app) withPlaybacks(f func(*client.Playbacks) error) error {
 	if err := a.known(); err != nil {
 		return err
 	}
-	p, err := client.OpenPlaybacks(a.store, nil)
+	opts, err := a.remote()
+	if err != nil {
+		return err
+	}
+	p, err := client.OpenPlaybacks(a.store, opts)
 	if err != nil {
 		return err
 	}
@@ -226,8 +230,7 @@ func (a *app) withPlaybacks(f func(*client.Playbacks) error) error {
 // openTarget opens the store that a playback goes to, made if it is a directory without
 // one, and returns the address that is recorded.
 func (a *app) openTarget(ctx context.Context, address string) (*annals.Store, string, error) {
-	to := *a
-	to.store = address
+	to := a.other(address)
 	if err := errors.Join(a.known(), to.known()); err != nil {
 		return nil, "", err
 	}

@@ -61,14 +61,7 @@ func building(info *projection.Info) string {
 	if g == nil {
 		return "-"
 	}
-	return fmt.Sprintf("%d (%d%%)", g.Number, percent(g))
-}
-
-func percent(g *projection.Generation) int64 {
-	if g.Status.End == 0 {
-		return 100
-	}
-	return min(100, int64(100*float64(g.Status.Position)/float64(g.Status.End)))
+	return fmt.Sprintf("%d (%d%%)", g.Number, g.Status.Percent())
 }
 
 func (a *app) printInfo(info *projection.Info) error {

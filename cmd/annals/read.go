@@ -29,7 +29,7 @@ func (a *app) read() *cobra.Command {
 				for _, err := range store.Stream(cmd.Context(), args[0], &annals.StreamOptions{Backward: true, Limit: 1}) {
 					return err // there is a stream, with no event between the bounds
 				}
-				return &annals.Error{Code: annals.CodeNotFound, Message: "there is no stream " + args[0], Hint: "annals log lists events and their streams"}
+				return &annals.Error{Code: annals.CodeNotFound, Message: "there is no stream " + args[0], Hint: "annals streams lists them, and annals log events with their streams"}
 			})
 		},
 	}

@@ -27,13 +27,6 @@ func (r *reversed) add(streams []reversal.StreamPlan, commits []annals.Commit) {
 	}
 }
 
-// inWords says how events were reversed.
-var inWords = map[reversal.Way]string{
-	reversal.Declared:   "by its declared inverse",
-	reversal.MergePatch: "by the inverse of its merge patch",
-	reversal.Replay:     "by the state without it",
-}
-
 const mostPassed = 10
 
 func (a *app) printReversed(r *reversed) error {
@@ -68,7 +61,7 @@ func (a *app) printReversed(r *reversed) error {
 
 func writeStreamPlan(b *strings.Builder, s *reversal.StreamPlan) {
 	for _, e := range s.Reversed {
-		fmt.Fprintf(b, "reverses %s@%d %s id=%s, %s\n", s.Stream, e.Version, e.Type, e.ID, inWords[e.Way])
+		fmt.Fprintf(b, "reverses %s@%d %s id=%s, %s\n", s.Stream, e.Version, e.Type, e.ID, e.Way.Words())
 	}
 	if bytes.Equal(s.Before, s.After) {
 		b.WriteString("the state stays as it is:\n")

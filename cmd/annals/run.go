@@ -27,13 +27,16 @@ type app struct {
 	store  string
 	asJSON bool
 
+	tokenFile     string
+	tokenVariable string // of the environment
+
 	command *cobra.Command // that runs
 }
 
 // Run runs one command line and returns its exit code. It prints an error
 // itself. Canceling ctx ends the command in order, as an interrupt does.
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	a := &app{in: stdin, out: bufio.NewWriter(stdout), errs: stderr, clock: time.Now, logger: slog.New(slog.NewTextHandler(stderr, nil))}
+	a := &app{tokenVariable: tokenVariable, in: stdin, out: bufio.NewWriter(stdout), errs: stderr, clock: time.Now, logger: slog.New(slog.NewTextHandler(stderr, nil))}
 	root := a.root()
 	a.command = root
 	root.SetArgs(args)
@@ -67,9 +70,10 @@ func (a *app) root() *cobra.Command {
 	root.SetHelpCommand(helpCommand())
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.store, "store", defaultStore, "the store: a directory, http://HOST:PORT or dynamodb://NAME?region=…&bucket=…")
+	flags.StringVar(&a.tokenFile, "token-file", "", "file that holds the token for a server that asks for one (default the variable "+tokenVariable+")")
 	flags.BoolVar(&a.asJSON, "json", false, "print JSON")
 	for _, command := range []func() *cobra.Command{
-		a.init, a.serve, a.sequence, a.append, a.read, a.log, a.ingest, a.trace, a.verify, a.reindex, a.backup, a.fork, a.projection, a.view, a.state, a.reverse, a.parked, a.reaction, a.effect, a.playback, a.dlq, a.bench, a.demo, a.version,
+		a.init, a.serve, a.sequence, a.append, a.read, a.streams, a.log, a.ingest, a.trace, a.verify, a.reindex, a.backup, a.fork, a.projection, a.view, a.state, a.reverse, a.parked, a.reaction, a.effect, a.playback, a.dlq, a.token, a.gateway, a.bench, a.demo, a.version,
 	} {
 		root.AddCommand(command())
 	}

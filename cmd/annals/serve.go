@@ -15,8 +15,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eb901187/annals"
+	"github.com/eb901187/annals/access"
 	"github.com/eb901187/annals/dynamo"
 	"github.com/eb901187/annals/httpapi"
+	"github.com/eb901187/annals/httpapi/console"
 	"github.com/eb901187/annals/playback"
 )
 
@@ -55,7 +57,9 @@ func (a *app) serve() *cobra.Command {
 type service struct {
 	listen     string
 	insecure   bool
-	ready      func(address string) // called before the address is printed, if it is not nil
+	console    bool
+	tokens     string                     // a file; empty lets everybody in
+	ready      func(address string) error // called before the address is printed, if it is not nil
 	collectors []prometheus.Collector
 	views      *keeping                                            // nil keeps no views
 	targets    func(playback.Destination) (playback.Target, error) // of playbacks beyond the store; nil for none
@@ -63,7 +67,9 @@ type service struct {
 
 func (s *service) addFlags(c *cobra.Command) {
 	c.Flags().StringVar(&s.listen, "listen", defaultListen, "address to listen on; port 0 takes a free one")
-	c.Flags().BoolVar(&s.insecure, "insecure", false, "listen beyond this machine, without encryption or authentication")
+	c.Flags().BoolVar(&s.insecure, "insecure", false, "listen beyond this machine, without encryption")
+	c.Flags().StringVar(&s.tokens, "tokens", "", "file of the tokens that are let in, as annals token new writes it; without it everybody may do everything")
+	c.Flags().BoolVar(&s.console, "console", true, "serve the web console too, under "+console.Path)
 }
 
 // serveTables serves a dynamodb:// store, with its costs among the metrics.
@@ -87,7 +93,14 @@ func (a *app) serveTables(ctx context.Context, s service, sequence bool) error {
 
 // serveStore serves until ctx ends; requests under way are then given time.
 func (a *app) serveStore(ctx context.Context, store *annals.Store, s service) error {
-	opts := httpapi.Options{Logger: a.logger, Clock: a.clock, Collectors: s.collectors, PlaybackTarget: s.targets}
+	opts := httpapi.Options{Logger: a.logger, Clock: a.clock, NoteActions: true, Collectors: s.collectors, PlaybackTarget: s.targets}
+	if s.tokens != "" {
+		tokens, err := access.OpenTokens(s.tokens, a.logger)
+		if err != nil {
+			return err
+		}
+		opts.Authenticator = tokens
+	}
 	if s.views == nil {
 		return a.serveWith(ctx, store, s, &opts)
 	}
@@ -95,13 +108,15 @@ func (a *app) serveStore(ctx context.Context, store *annals.Store, s service) er
 }
 
 func (a *app) serveWith(ctx context.Context, store *annals.Store, s service, opts *httpapi.Options) error {
-	listener, err := a.listen(ctx, s.listen, s.insecure)
+	listener, err := a.listen(ctx, &s)
 	if err != nil {
 		return err
 	}
 	address := "http://" + listener.Addr().String()
 	if s.ready != nil {
-		s.ready(address)
+		if err := s.ready(address); err != nil {
+			return errors.Join(err, listener.Close())
+		}
 	}
 	if a.asJSON {
 		err = a.printJSON(map[string]string{"address": address, "store": a.store})
@@ -111,17 +126,17 @@ func (a *app) serveWith(ctx context.Context, store *annals.Store, s service, opt
 	if err = errors.Join(err, a.out.Flush()); err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	return a.answer(ctx, listener, store, opts)
+	return a.answer(ctx, listener, store, &s, opts)
 }
 
-func (a *app) answer(ctx context.Context, listener net.Listener, store *annals.Store, opts *httpapi.Options) error {
+func (a *app) answer(ctx context.Context, listener net.Listener, store *annals.Store, s *service, opts *httpapi.Options) error {
 	ending := make(chan struct{})
 	opts.Ending = ending
 	playbacks := playback.NewRunner(store, &playback.Options{Clock: a.clock}, a.logger)
 	defer playbacks.Close()
 	opts.Playbacks = playbacks
 	server := &http.Server{
-		Handler:           httpapi.New(store, opts),
+		Handler:           a.face(store, s, "http://"+listener.Addr().String(), opts),
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(a.logger.Handler(), slog.LevelWarn),
 	}
@@ -139,15 +154,20 @@ func (a *app) answer(ctx context.Context, listener net.Listener, store *annals.S
 	return server.Shutdown(last)
 }
 
-func (a *app) listen(ctx context.Context, address string, insecure bool) (net.Listener, error) {
+func (a *app) listen(ctx context.Context, s *service) (net.Listener, error) {
+	address := s.listen
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, usage("--listen "+address+" is no address", "give HOST:PORT, for example "+defaultListen)
 	}
 	ip := net.ParseIP(host)
-	if host != "localhost" && (ip == nil || !ip.IsLoopback()) && !insecure {
-		return nil, usage("--listen "+address+" reaches beyond this machine, and the server has neither encryption nor authentication",
-			"put a proxy with both in front of "+defaultListen+", or add --insecure")
+	if host != "localhost" && (ip == nil || !ip.IsLoopback()) && !s.insecure {
+		lacks, needs := "no encryption", "a proxy that has it"
+		if s.tokens == "" {
+			lacks, needs = "neither encryption nor authentication", "a proxy with both"
+		}
+		return nil, usage("--listen "+address+" reaches beyond this machine, and the server has "+lacks,
+			"put "+needs+" in front of "+defaultListen+", or add --insecure")
 	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {

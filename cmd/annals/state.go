@@ -51,7 +51,7 @@ func (a *app) readState(cmd *cobra.Command, stream, file string, opts *httpapi.S
 		if err := a.known(); err != nil {
 			return s, err
 		}
-		err = useProjections(a.store, nil, func(p *client.Projections) error {
+		err = a.useServer(func(p *client.Projections) error {
 			s, err = p.State(cmd.Context(), stream, opts.AtVersion, opts.AtTime, "")
 			return err
 		})

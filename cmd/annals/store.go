@@ -92,7 +92,11 @@ func (a *app) open(ctx context.Context, create bool) (*annals.Store, error) {
 	}
 	switch {
 	case a.isRemote():
-		return client.Open(a.store, nil)
+		opts, err := a.remote()
+		if err != nil {
+			return nil, err
+		}
+		return client.Open(a.store, opts)
 	case a.isDynamo():
 		driver, err := a.openTables(ctx, 0)
 		if err != nil {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"io/fs"
 	"maps"
 	"net"
@@ -194,25 +193,5 @@ func TestFollowSaysWhereToGoOn(t *testing.T) {
 	exit := Run(t.Context(), []string{"log", "--follow", "--store", f.server.URL}, strings.NewReader(""), out, &errs)
 	if exit != 6 || !strings.Contains(errs.String(), "broke off at position 2") || !strings.Contains(errs.String(), "continue with --after 2") || strings.Contains(errs.String(), "/v1/") {
 		t.Fatalf("exit %d: %s", exit, errs.String())
-	}
-}
-
-func TestDemoNamesWhatItServes(t *testing.T) {
-	ctx, interrupt := context.WithCancel(t.Context())
-	var printed strings.Builder
-	out := writerFunc(func(b []byte) (int, error) {
-		if printed.Write(b); strings.Contains(printed.String(), "serving ") {
-			interrupt()
-		}
-		return len(b), nil
-	})
-	var errs strings.Builder
-	exit := Run(ctx, []string{"demo", "--listen", "127.0.0.1:0"}, strings.NewReader(""), out, &errs)
-	text := printed.String()
-	fault := strings.LastIndex(text[:strings.Index(text, "at fault: M")], "request ")
-	request, _, _ := strings.Cut(text[fault+len("request "):], ":")
-	_, serving, _ := strings.Cut(text, " on http://")
-	if exit != 0 || strings.Contains(text, "127.0.0.1:0 ") || !strings.Contains(text, " trace "+request+" --store http://"+strings.TrimSpace(serving)) {
-		t.Fatalf("exit %d, request %s: %s%s", exit, request, text, errs.String())
 	}
 }

@@ -181,7 +181,7 @@ func (a *app) withProjections(ctx context.Context, v *viewing, work bool, f func
 		if v.definitions != "" || v.views != "" {
 			return usage("--projections and --views are those of the server "+a.store, "leave them out, or give them to annals serve")
 		}
-		return useProjections(a.store, nil, f)
+		return a.useServer(f)
 	}
 	definitions, err := v.load()
 	if err != nil {
@@ -204,6 +204,15 @@ func (a *app) withProjections(ctx context.Context, v *viewing, work bool, f func
 	})
 }
 
+// useServer runs f on the projections of the server that --store names.
+func (a *app) useServer(f func(*client.Projections) error) error {
+	opts, err := a.remote()
+	if err != nil {
+		return err
+	}
+	return useProjections(a.store, opts, f)
+}
+
 func useProjections(address string, opts *client.Options, f func(*client.Projections) error) error {
 	p, err := client.OpenProjections(address, opts)
 	if err != nil {
@@ -223,7 +232,7 @@ func (a *app) completeProjections(c *cobra.Command, args []string, _ string) ([]
 		ctx, cancel := context.WithTimeout(c.Context(), patience)
 		defer cancel()
 		// Without an answer there is nothing to complete.
-		_ = useProjections(a.store, nil, func(p *client.Projections) error {
+		_ = a.useServer(func(p *client.Projections) error {
 			all, err := p.List(ctx)
 			for i := range all {
 				names = append(names, all[i].Name)
