@@ -93,13 +93,13 @@ func (a *app) serveTables(ctx context.Context, s service, sequence bool) error {
 
 // serveStore serves until ctx ends; requests under way are then given time.
 func (a *app) serveStore(ctx context.Context, store *annals.Store, s service) error {
-	opts := httpapi.Options{Logger: a.logger, Clock: a.clock, NoteActions: true, Collectors: s.collectors, PlaybackTarget: s.targets}
+	opts := httpapi.Options{Logger: a.logger, Clock: a.clock, Collectors: s.collectors, PlaybackTarget: s.targets}
 	if s.tokens != "" {
 		tokens, err := access.OpenTokens(s.tokens, a.logger)
 		if err != nil {
 			return err
 		}
-		opts.Authenticator = tokens
+		opts.Authenticator, opts.NoteActions = tokens, true // without them nobody is known
 	}
 	if s.views == nil {
 		return a.serveWith(ctx, store, s, &opts)
