@@ -87,6 +87,7 @@ func (a *app) checkGateway(ctx context.Context, file string, config *gateway.Con
 
 // runGateway runs a gateway until ctx ends.
 func (a *app) runGateway(ctx context.Context, config *gateway.Config) (err error) {
+	defer gateway.CollectLess()()
 	stopSpans, err := a.startSpans(ctx, config.Name)
 	if err != nil {
 		return err

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"runtime/debug"
 	"time"
 )
 
@@ -74,4 +76,16 @@ func (g *Gateway) ServeAdmin(ctx context.Context, listener net.Listener) error {
 	case <-ctx.Done():
 		return server.Close()
 	}
+}
+
+// CollectLess makes the process collect garbage a quarter as often as Go does by
+// itself, unless the environment sets GOGC; what it returns undoes it. A gateway keeps
+// a few megabytes and allocates many: at 2,000 requests a second on 2 cores its
+// collector ran ten times a second, and the p99 was twice as long.
+func CollectLess() (undo func()) {
+	if os.Getenv("GOGC") != "" {
+		return func() {}
+	}
+	before := debug.SetGCPercent(400)
+	return func() { debug.SetGCPercent(before) }
 }

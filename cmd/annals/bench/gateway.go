@@ -34,6 +34,7 @@ type Serve func(ctx context.Context, store string) (address string, stop func() 
 // recording to a server and without, in turns on one service.
 func RunGateway(ctx context.Context, opts Options, serve Serve) (report GatewayReport, err error) {
 	b := &bencher{Options: opts}
+	defer gateway.CollectLess()()
 	if b.Say == nil {
 		b.Say = func(string) {}
 	}
