@@ -46,11 +46,12 @@ tests: stand-ins
 # large batches, and contracts that the same code passes on a smaller stand-in.
 NOT_RACED = TestDocs|TestArrows|TestKilled|TestRoot|TestPackage|TestSimulation|TestRebuildEquals|TestCrash|TestBatch|TestManyDiff|TestVeryMany|$\
 	TestFork(OfAPart|Counts|Equals)|TestNoEffect.*DynamoDB|TestRandom(Sets|Changes)|TestSeeds|TestMemory|TestServersEnd|TestFailedWrites|$\
-	TestBill|TestVerifyCompares|TestEveryFlippedBit|TestMissingAndTruncated|TestDamagedIndex|TestDiskFull|TestMoveBetween|TestBrowser|TestManySlow|TestBoardIsBounded|$\
+	TestBill|TestVerifyCompares|TestEveryFlippedBit|TestMissingAndTruncated|TestDamagedIndex|TestDiskFull|TestManyWritersLoseNothing|TestBrowser|TestManySlow|TestBoardIsBounded|$\
 	TestStoreContract(AcrossSealedRuns|UnderFaults)$$|TestContract(OnAProgramsOwnDatabase|AgainstAServerOverDynamoDB)
 
 race: stand-ins
-	$(GO) test -race -timeout 10m -skip '$(NOT_RACED)' $$($(GO) list ./... | grep -v -e /bench$$ -e /pack$$)
+	$(GO) test -race -timeout 10m -skip '$(NOT_RACED)' $$($(GO) list ./... | grep -v -e /bench$$ -e /pack$$ -e cmd/annals$$)
+	$(GO) test -race -timeout 10m -run 'TestDemo|TestServe|TestGateway|TestInterrupt' ./cmd/annals
 
 # The figures of docs/benchmarks.md.
 bench:

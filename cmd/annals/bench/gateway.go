@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/tracking"
 	"github.com/eb901187/annals/tracking/gateway"
 	"github.com/eb901187/annals/tracking/sink"
@@ -64,40 +65,58 @@ func (b *bencher) gateways(ctx context.Context, serve Serve) (report GatewayRepo
 		return report, err
 	}
 	quiet := slog.New(slog.DiscardHandler)
-	recorder, err := tracking.NewRecorder(to, &tracking.RecorderOptions{Spill: filepath.Join(b.dir, "spill"), Logger: quiet})
+	here, err := tracking.NewRecorder(to, &tracking.RecorderOptions{Spill: filepath.Join(b.dir, "spill"), Logger: quiet})
 	if err != nil {
 		return report, err
 	}
-	defer func() { err = errors.Join(err, recorder.Close(context.WithoutCancel(ctx))) }()
+	defer func() { err = errors.Join(err, here.Close(context.WithoutCancel(ctx))) }()
+	elsewhere, err := tracking.NewRecorder(nowhere{}, &tracking.RecorderOptions{Logger: quiet})
+	if err != nil {
+		return report, err
+	}
+	defer func() { err = errors.Join(err, elsewhere.Close(context.WithoutCancel(ctx))) }()
 	bare, err := startBareProxy(service.URL)
 	if err != nil {
 		return report, err
 	}
 	defer bare.close()
-	off, err := startGateway(service.URL, nil, quiet)
-	if err != nil {
+	proxies := []*proxied{bare}
+	for _, recorder := range []*tracking.Recorder{nil, elsewhere, here} {
+		p, err := startGateway(service.URL, recorder, quiet)
+		if err != nil {
+			return report, err
+		}
+		defer p.close()
+		proxies = append(proxies, p)
+	}
+	proxies[1].name, proxies[2].name, proxies[3].name = "gateway", "recording, store elsewhere", "recording, store here"
+	if err := b.inTurns(ctx, proxies, here); err != nil {
 		return report, err
 	}
-	defer off.close()
-	on, err := startGateway(service.URL, recorder, quiet)
-	if err != nil {
-		return report, err
-	}
-	defer on.close()
-	proxies := []*proxied{bare, off, on}
+	return newGatewayReport(proxies, here.Stats()), nil
+}
+
+// nowhere takes what a gateway records as a store on another machine does: what
+// keeping it costs is not this one's.
+type nowhere struct{}
+
+func (nowhere) Deliver(context.Context, []annals.Event) error { return nil }
+
+// inTurns measures the proxies, each as often as any other and in changing order.
+func (b *bencher) inTurns(ctx context.Context, proxies []*proxied, recorder *tracking.Recorder) error {
 	for round := range rounds {
 		for i := range proxies {
 			p := proxies[(round+i)%len(proxies)]
 			b.Say(fmt.Sprintf("%s: round %d of %d", p.name, round+1, rounds))
 			if err := b.turn(ctx, p); err != nil {
-				return report, err
+				return err
 			}
 			if err := recorder.Flush(ctx); err != nil { // so that no turn pays for another one's events
-				return report, err
+				return err
 			}
 		}
 	}
-	return newGatewayReport(proxies, recorder.Stats()), nil
+	return nil
 }
 
 // A proxied is one way to the service, and what was measured of it.

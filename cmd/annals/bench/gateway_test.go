@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"context"
 	"io"
 	"log/slog"
 	"net/http"
@@ -9,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/tracking"
 )
 
@@ -64,7 +62,3 @@ func BenchmarkGateway(b *testing.B) {
 		p.close()
 	}
 }
-
-type nowhere struct{}
-
-func (nowhere) Deliver(context.Context, []annals.Event) error { return nil }
