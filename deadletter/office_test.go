@@ -35,9 +35,13 @@ const bucket = "letters"
 func newOffice(t *testing.T) *office {
 	o := &office{t: t, opts: Options{Bucket: bucket, Name: "annals", S3Endpoint: awstest.S3(t, bucket), Clock: func() time.Time { return storetest.Epoch }}}
 	addresses := map[string]string{"SQS": local.SQS(t), "Kinesis": local.Kinesis(t)}
+	// Its own connections: whoever closes an httptest.Server closes idle ones of the
+	// default transport, at any time.
+	connections := http.DefaultTransport.(*http.Transport).Clone()
+	t.Cleanup(connections.CloseIdleConnections)
 	o.config = aws.Config{
 		Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("id", "secret", ""),
-		HTTPClient: breaking{o, http.DefaultClient}, RetryMaxAttempts: 1,
+		HTTPClient: breaking{o, &http.Client{Transport: connections}}, RetryMaxAttempts: 1,
 		ConfigSources: []any{endpoints(addresses)},
 	}
 	o.kinesis, o.sqs = kinesis.NewFromConfig(o.config), sqs.NewFromConfig(o.config)
