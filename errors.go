@@ -250,3 +250,17 @@ func CodeOf(err error) Code {
 	}
 	return CodeInternal
 }
+
+// IsRefusal reports whether err is the fault of the events or the message that it is
+// about, so that trying again would change nothing. A store that is set up wrongly may
+// answer CodeInvalid too, and takes everything once that is mended; nor does a conflict
+// say anything of events for any version.
+func IsRefusal(err error) bool {
+	switch CodeOf(err) {
+	case CodeInvalid:
+		return errors.As(err, new(*InvalidError))
+	case CodeInvalidJSON, CodeTooLarge, CodeIDReused:
+		return true
+	}
+	return false
+}

@@ -234,7 +234,7 @@ func FuzzDecode(f *testing.F) {
 			}
 			m, err := Decode(item.Text)
 			if err != nil {
-				if !IsRefusal(err) {
+				if !annals.IsRefusal(err) {
 					t.Fatalf("%q: %v is not the message's own fault", item.Text, err)
 				}
 				continue

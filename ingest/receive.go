@@ -326,7 +326,7 @@ func (b *batch) commit(ctx context.Context, messages []*Settled) error {
 		return nil
 	case errors.As(err, &duplicate) && len(messages) > 1:
 		return b.leaveOut(ctx, messages, duplicate)
-	case !IsRefusal(err) && !errors.As(err, &bug):
+	case !annals.IsRefusal(err) && !errors.As(err, &bug):
 		return err
 	case len(messages) == 1:
 		messages[0].refuse(err)

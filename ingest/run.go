@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"context"
-	"errors"
 	"hash/maphash"
 	"iter"
 	"sync"
@@ -127,7 +126,7 @@ func (r *run) work(ctx context.Context, messages <-chan numbered) {
 		case result.Err == nil && result.Commit.Replayed:
 			result.Status = Replayed
 		case result.Err == nil:
-		case IsRefusal(result.Err):
+		case annals.IsRefusal(result.Err):
 			result.Status = Refused
 		default:
 			r.cancel(result.Err)
@@ -135,20 +134,6 @@ func (r *run) work(ctx context.Context, messages <-chan numbered) {
 		}
 		r.report(result)
 	}
-}
-
-// IsRefusal reports whether err is a message's own fault, so that trying again
-// would change nothing. A store that is set up wrongly may answer annals.CodeInvalid
-// too, and takes everything once that is mended; nor does a conflict say anything of
-// events for any version.
-func IsRefusal(err error) bool {
-	switch annals.CodeOf(err) {
-	case annals.CodeInvalid:
-		return errors.As(err, new(*annals.InvalidError))
-	case annals.CodeInvalidJSON, annals.CodeTooLarge, annals.CodeIDReused:
-		return true
-	}
-	return false
 }
 
 func (r *run) report(result Result) {

@@ -2,7 +2,6 @@ package tracking
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"math"
 	"time"
@@ -210,7 +209,7 @@ func (r *Recorder) try(ctx context.Context, events []annals.Event) error {
 		r.stats.Delivered += int64(len(events))
 		r.mu.Unlock()
 		return nil
-	case !isRefusal(err):
+	case !annals.IsRefusal(err):
 		return err
 	case len(events) == 1:
 		r.aside.add(&events[0], err)
@@ -224,16 +223,4 @@ func (r *Recorder) try(ctx context.Context, events []annals.Event) error {
 		return err
 	}
 	return r.try(ctx, events[half:])
-}
-
-// isRefusal reports whether err says that an event is wrong, so that it fails
-// each time.
-func isRefusal(err error) bool {
-	switch annals.CodeOf(err) {
-	case annals.CodeInvalid:
-		return errors.As(err, new(*annals.InvalidError))
-	case annals.CodeInvalidJSON, annals.CodeTooLarge, annals.CodeIDReused:
-		return true
-	}
-	return false
 }

@@ -140,7 +140,7 @@ func queueTakesAllUnderFaults(t *testing.T, plant *fault, client *sqs.Client, qu
 	to, events := ToQueue(client, queue, patient()), exchanges(800)
 	tries := 1
 	for err := to.Deliver(t.Context(), events); err != nil; err = to.Deliver(t.Context(), events) {
-		if ingest.IsRefusal(err) || annals.CodeOf(err) != annals.CodeUnavailable || errors.Is(err, annals.ErrUnavailable) || !strings.Contains(err.Error(), queue) {
+		if annals.IsRefusal(err) || annals.CodeOf(err) != annals.CodeUnavailable || errors.Is(err, annals.ErrUnavailable) || !strings.Contains(err.Error(), queue) {
 			t.Fatal(err)
 		}
 		if tries++; tries > 1000 {
@@ -159,7 +159,7 @@ func queueRefusals(t *testing.T, plant *fault, client *sqs.Client, queue string)
 	good := exchanges(500)
 	to := ToQueue(client, queue, patient())
 	err := to.Deliver(t.Context(), poisoned(good))
-	if !ingest.IsRefusal(err) {
+	if !annals.IsRefusal(err) {
 		t.Errorf("poison: %v", err)
 	}
 	calls := 0
@@ -167,7 +167,7 @@ func queueRefusals(t *testing.T, plant *fault, client *sqs.Client, queue string)
 		calls++
 		return map[int]string{0: "InvalidMessageContents"}, nil
 	}
-	if err := to.Deliver(t.Context(), exchanges(1)); !ingest.IsRefusal(err) || calls != 1 {
+	if err := to.Deliver(t.Context(), exchanges(1)); !annals.IsRefusal(err) || calls != 1 {
 		t.Errorf("what SQS refuses: %v, after %d calls", err, calls)
 	}
 	calls = 0
@@ -175,7 +175,7 @@ func queueRefusals(t *testing.T, plant *fault, client *sqs.Client, queue string)
 		calls++
 		return map[int]string{0: "InternalError"}, nil
 	}
-	if err := to.Deliver(t.Context(), exchanges(1)); ingest.IsRefusal(err) || annals.CodeOf(err) != annals.CodeUnavailable || calls != queueTries || !strings.Contains(err.Error(), "InternalError: planted") {
+	if err := to.Deliver(t.Context(), exchanges(1)); annals.IsRefusal(err) || annals.CodeOf(err) != annals.CodeUnavailable || calls != queueTries || !strings.Contains(err.Error(), "InternalError: planted") {
 		t.Errorf("what SQS never takes: %v, after %d calls", err, calls)
 	}
 	*plant = nil
@@ -219,7 +219,7 @@ func queueTakesLargeEvents(t *testing.T, plant *fault, client *sqs.Client, queue
 
 func noQueue(t *testing.T, _ *fault, client *sqs.Client, queue string) {
 	err := ToQueue(client, queue+"-none", patient()).Deliver(t.Context(), exchanges(1))
-	if annals.CodeOf(err) != annals.CodeNotFound || ingest.IsRefusal(err) || !strings.Contains(err.Error(), "-none") {
+	if annals.CodeOf(err) != annals.CodeNotFound || annals.IsRefusal(err) || !strings.Contains(err.Error(), "-none") {
 		t.Error(err)
 	}
 }
@@ -246,10 +246,10 @@ func TestToStream(t *testing.T) {
 	deliver(t, to, events[:301])
 	large := events[0]
 	large.ID, large.Data = "large", fmt.Appendf(nil, `"%s"`, strings.Repeat("x", annals.MaxDataBytes-10))
-	if err := to.Deliver(t.Context(), append(poisoned(events), large)); !ingest.IsRefusal(err) {
+	if err := to.Deliver(t.Context(), append(poisoned(events), large)); !annals.IsRefusal(err) {
 		t.Errorf("poison: %v", err)
 	}
-	if err := to.Deliver(t.Context(), []annals.Event{large}); annals.CodeOf(err) != annals.CodeTooLarge || !ingest.IsRefusal(err) {
+	if err := to.Deliver(t.Context(), []annals.Event{large}); annals.CodeOf(err) != annals.CodeTooLarge || !annals.IsRefusal(err) {
 		t.Errorf("too large: %v", err)
 	}
 	store := open(t)
@@ -266,7 +266,7 @@ func TestToStream(t *testing.T) {
 	}
 	stored(t, store, events)
 	err := ToStream(kinesis.NewWriter(client, "none", nil)).Deliver(t.Context(), exchanges(1))
-	if annals.CodeOf(err) != annals.CodeNotFound || ingest.IsRefusal(err) {
+	if annals.CodeOf(err) != annals.CodeNotFound || annals.IsRefusal(err) {
 		t.Errorf("no stream: %v", err)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/eb901187/annals"
-	"github.com/eb901187/annals/ingest"
 )
 
 // storable leaves out the events that no store takes; refused is about the first of
@@ -35,7 +34,7 @@ func about(e *annals.Event, err error) error {
 func first(errs ...error) error {
 	var refusal error
 	for _, err := range errs {
-		if err != nil && !ingest.IsRefusal(err) {
+		if err != nil && !annals.IsRefusal(err) {
 			return err
 		}
 		if refusal == nil {

@@ -16,7 +16,6 @@ import (
 
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/consumer"
-	"github.com/eb901187/annals/ingest"
 	"github.com/eb901187/annals/tracking"
 )
 
@@ -74,7 +73,7 @@ func (q *toQueue) Deliver(ctx context.Context, events []annals.Event) error {
 	for len(bodies) > 0 {
 		n := callLength(bodies)
 		err := q.send(ctx, bodies[:n])
-		if err != nil && !ingest.IsRefusal(err) {
+		if err != nil && !annals.IsRefusal(err) {
 			return err
 		}
 		errs, bodies = append(errs, err), bodies[n:]

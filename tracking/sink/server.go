@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/eb901187/annals"
-	"github.com/eb901187/annals/ingest"
 	"github.com/eb901187/annals/tracking"
 )
 
@@ -70,7 +69,7 @@ func (s *toServer) Deliver(ctx context.Context, events []annals.Event) error {
 			n++
 		}
 		err := s.send(ctx, append(body, ']'), good[:n])
-		if err != nil && !ingest.IsRefusal(err) {
+		if err != nil && !annals.IsRefusal(err) {
 			return err
 		}
 		errs, good = append(errs, err), good[n:]
@@ -141,7 +140,7 @@ func refusal(results []result, events []annals.Event) error {
 
 // failure is why a request failed as a whole.
 func (s *toServer) failure(p *problem) error {
-	if err := p.err(); ingest.IsRefusal(err) {
+	if err := p.err(); annals.IsRefusal(err) {
 		return err
 	}
 	switch p.Code {

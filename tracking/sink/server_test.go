@@ -12,7 +12,6 @@ import (
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/access"
 	"github.com/eb901187/annals/httpapi"
-	"github.com/eb901187/annals/ingest"
 	"github.com/eb901187/annals/tracking"
 )
 
@@ -69,7 +68,7 @@ func TestTokensOfServers(t *testing.T) {
 	api := httpapi.New(store, &httpapi.Options{Authenticator: oneToken("secret"), Logger: slog.New(slog.DiscardHandler)})
 	for token, code := range map[string]annals.Code{"secret": "", "": annals.CodeUnauthorized, "wrong": annals.CodeUnauthorized, "reader": annals.CodeForbidden} {
 		err := serving(t, api, &ServerOptions{Token: token}).Deliver(t.Context(), exchanges(1))
-		if annals.CodeOf(err) != code || ingest.IsRefusal(err) || err != nil && token != "" && token != "reader" && strings.Contains(err.Error(), token) {
+		if annals.CodeOf(err) != code || annals.IsRefusal(err) || err != nil && token != "" && token != "reader" && strings.Contains(err.Error(), token) {
 			t.Errorf("%q: %v", token, err)
 		}
 	}
@@ -101,7 +100,7 @@ func TestAnswersThatMayPass(t *testing.T) {
 			w.WriteHeader(c.status)
 			_, _ = w.Write([]byte(c.body))
 		}), nil)
-		if err := to.Deliver(t.Context(), exchanges(1)); annals.CodeOf(err) != c.code || ingest.IsRefusal(err) || stored {
+		if err := to.Deliver(t.Context(), exchanges(1)); annals.CodeOf(err) != c.code || annals.IsRefusal(err) || stored {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -109,7 +108,7 @@ func TestAnswersThatMayPass(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := to.Deliver(t.Context(), exchanges(1)); annals.CodeOf(err) != annals.CodeUnavailable || ingest.IsRefusal(err) {
+	if err := to.Deliver(t.Context(), exchanges(1)); annals.CodeOf(err) != annals.CodeUnavailable || annals.IsRefusal(err) {
 		t.Errorf("no server: %v", err)
 	}
 }
@@ -120,7 +119,7 @@ func TestTooLargeARequestIsARefusal(t *testing.T) {
 		w.WriteHeader(http.StatusRequestEntityTooLarge)
 		_, _ = w.Write([]byte(`{"type":"urn:annals:problem:too_large","code":"too_large","detail":"d"}`))
 	}), nil)
-	if err := to.Deliver(t.Context(), exchanges(1)); !ingest.IsRefusal(err) {
+	if err := to.Deliver(t.Context(), exchanges(1)); !annals.IsRefusal(err) {
 		t.Error(err)
 	}
 }

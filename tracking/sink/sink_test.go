@@ -11,7 +11,6 @@ import (
 
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/embedded"
-	"github.com/eb901187/annals/ingest"
 	"github.com/eb901187/annals/tracking"
 )
 
@@ -116,19 +115,19 @@ func contract(t *testing.T, to tracking.Sink, store *annals.Store) {
 	stored(t, store, events)
 	more := exchanges(310)
 	err := to.Deliver(t.Context(), poisoned(more))
-	if !ingest.IsRefusal(err) || !strings.Contains(err.Error(), "event bad of stream req-0") {
+	if !annals.IsRefusal(err) || !strings.Contains(err.Error(), "event bad of stream req-0") {
 		t.Errorf("poison: %v", err)
 	}
 	stored(t, store, more)
 	other := more[0]
 	other.Data = []byte(`{"other":1}`)
-	if err := to.Deliver(t.Context(), []annals.Event{other}); !ingest.IsRefusal(err) || annals.CodeOf(err) != annals.CodeIDReused || !strings.Contains(err.Error(), "call-0-0") {
+	if err := to.Deliver(t.Context(), []annals.Event{other}); !annals.IsRefusal(err) || annals.CodeOf(err) != annals.CodeIDReused || !strings.Contains(err.Error(), "call-0-0") {
 		t.Errorf("a taken id: %v", err)
 	}
 	stored(t, store, more)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := to.Deliver(ended, more); err == nil || ingest.IsRefusal(err) {
+	if err := to.Deliver(ended, more); err == nil || annals.IsRefusal(err) {
 		t.Errorf("an ended context: %v", err)
 	}
 }
@@ -147,7 +146,7 @@ func TestAStoreThatFailsIsNoRefusal(t *testing.T) {
 		t.Fatal(err)
 	}
 	// What is wrong with an event is not told before what is wrong with the store.
-	if err := ToStore(store).Deliver(t.Context(), poisoned(exchanges(1))); annals.CodeOf(err) != annals.CodeClosed || ingest.IsRefusal(err) {
+	if err := ToStore(store).Deliver(t.Context(), poisoned(exchanges(1))); annals.CodeOf(err) != annals.CodeClosed || annals.IsRefusal(err) {
 		t.Error(err)
 	}
 }
