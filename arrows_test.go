@@ -18,7 +18,13 @@ var arrows = map[string][]string{
 	"dynamo":                      {""},
 	"storetest":                   {""},
 	"storetest/stores":            {"", "embedded", "dynamo"},
+	"proof":                       {""},
+	"subject":                     {""},
+	"subject/erase":               append([]string{"subject", "projection", "aggregate", "effect", "playback"}, projecting...),
 	"robust":                      {""},
+	"robust/linear":               {""},
+	"robust/delivery":             append([]string{"awstest", "awstest/local", "kinesis", "deadletter", "lambda"}, anything...),
+	"robust/fuzzapi":              anything,
 	"awstest":                     nil,
 	"sqltest":                     nil,
 	"aggregate":                   {""},
@@ -42,10 +48,10 @@ var arrows = map[string][]string{
 	"tracking/spool":              {""},
 	"tracking/sink":               append([]string{"tracking", "tracking/spool", "kinesis", "playback", "ingest"}, projecting...),
 	"tracking/gateway":            {"", "tracking", "tracking/spool"},
-	"httpapi":                     append([]string{"projection", "playback", "ingest", "tracking", "tracking/spool", "access"}, projecting...),
-	"httpapi/console":             append([]string{"projection", "playback", "ingest", "tracking", "tracking/spool", "access", "httpapi", "reversal"}, projecting...),
+	"httpapi":                     append([]string{"projection", "playback", "ingest", "tracking", "tracking/spool", "access", "proof", "subject"}, projecting...),
+	"httpapi/console":             append([]string{"projection", "playback", "ingest", "tracking", "tracking/spool", "access", "proof", "subject", "httpapi", "reversal"}, projecting...),
 	"httpapi/console/consoletest": anything,
-	"client":                      append([]string{"projection", "playback", "httpapi", "ingest", "tracking", "tracking/spool", "access"}, projecting...),
+	"client":                      append([]string{"projection", "playback", "httpapi", "ingest", "tracking", "tracking/spool", "access", "proof", "subject"}, projecting...),
 	"kinesis":                     {"", "view", "consumer", "effect", "projection/fold", "ingest", "playback"},
 	"deadletter":                  {"", "ingest"},
 	"lambda":                      append([]string{"kinesis", "deadletter"}, anything...),
@@ -65,7 +71,7 @@ var projecting = []string{"", "view", "view/sqlview", "consumer", "effect", "pro
 
 // anything is for commands, which choose what the rest is agnostic of.
 var anything = append([]string{
-	"embedded", "dynamo", "client", "httpapi", "ingest", "tracking", "tracking/spool", "tracking/sink", "tracking/gateway", "access", "httpapi/console", "aggregate", "reaction", "reversal", "effect", "playback", "projection",
+	"embedded", "dynamo", "client", "httpapi", "ingest", "tracking", "tracking/spool", "tracking/sink", "tracking/gateway", "access", "proof", "subject", "subject/erase", "httpapi/console", "aggregate", "reaction", "reversal", "effect", "playback", "projection",
 	"kinesis", "deadletter", "view/pebbleview", "view/dynamoview", "view/sqlview/connect", "cmd/annals/bench",
 }, projecting...)
 

@@ -34,6 +34,9 @@ const (
 	CodeUnknownOutcome  Code = "unknown_outcome"
 	CodeForbidden       Code = "forbidden"
 	CodeUnauthorized    Code = "unauthorized"
+	CodeErased          Code = "erased"
+	CodeRateLimited     Code = "rate_limited"
+	CodeOverloaded      Code = "overloaded"
 )
 
 // CodeInfo says how a code shows at each face of the system.
@@ -68,6 +71,9 @@ var codes = []CodeInfo{
 	{CodeUnknownOutcome, "unknown whether the events were stored", 504, 7, true, "append the same events with the same ids again"},
 	{CodeForbidden, "forbidden", 403, 5, false, ""},
 	{CodeUnauthorized, "nobody known", 401, 5, false, "give a token that the server knows"},
+	{CodeErased, "the data subject was erased", 410, 5, false, "nothing can be stored for this subject any more"},
+	{CodeRateLimited, "too many requests of this token", 429, 6, true, "send fewer, and try again when Retry-After says"},
+	{CodeOverloaded, "the server has more to do than it can", 503, 6, true, "nothing was stored; try again when Retry-After says"},
 }
 
 // Codes lists every code. The list only grows.
