@@ -4,6 +4,7 @@
 # the lock file in tools/axe.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. tools/apt.sh
 
 oldest=120
 axe=4.14.1
@@ -20,28 +21,9 @@ major() {
 	command -v chromium >/dev/null && chromium --version 2>/dev/null | sed -E 's/^[^0-9]*([0-9]+).*/\1/'
 }
 
-install_chromium() {
-	if ! command -v apt-get >/dev/null; then
-		stop "chromium not found, and this is not Debian or a kin of it: there is no apt-get"
-	fi
-	root=()
-	if [ "$(id -u)" -ne 0 ]; then
-		if ! command -v sudo >/dev/null || ! sudo true; then
-			stop "chromium not found, and installing takes root or sudo"
-		fi
-		root=(sudo)
-	fi
-	install() {
-		"${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium fonts-liberation >&2
-	}
-	# The lists of packages may be old or not there at all.
-	if ! install && ! { "${root[@]}" apt-get update >&2 && install; }; then
-		stop "apt-get could not install chromium"
-	fi
-}
-
 if ! version=$(major); then
-	install_chromium
+	apt_rights chromium
+	apt_install chromium fonts-liberation
 	version=$(major) || stop "apt-get has installed chromium, but it is not there"
 fi
 [ "$version" -ge "$oldest" ] || stop "Chromium is installed in version $version, which is too old"

@@ -5,6 +5,7 @@
 # are pinned in tools/python/requirements.txt.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. tools/apt.sh
 
 requirements=tools/python/requirements.txt
 dir=.tools/python
@@ -26,23 +27,8 @@ stop() {
 }
 
 if ! usable; then
-	if ! command -v apt-get >/dev/null; then
-		stop "no such python3, and this is not Debian or a kin of it: there is no apt-get"
-	fi
-	root=()
-	if [ "$(id -u)" -ne 0 ]; then
-		if ! command -v sudo >/dev/null || ! sudo true; then
-			stop "no such python3, and installing takes root or sudo"
-		fi
-		root=(sudo)
-	fi
-	install() {
-		"${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends python3 python3-venv >&2
-	}
-	# The lists of packages may be old or not there at all.
-	if ! install && ! { "${root[@]}" apt-get update >&2 && install; }; then
-		stop "apt-get could not install python3 and python3-venv"
-	fi
+	apt_rights "python3 of version $oldest with venv"
+	apt_install python3 python3-venv
 	usable || stop "apt-get has installed python3, but it is too old or lacks venv"
 fi
 

@@ -3,6 +3,7 @@
 # packages them. Tests run servers of their own, so none is left running here, and
 # those installed here don't start with the machine either.
 set -euo pipefail
+. "$(dirname "$0")/apt.sh"
 
 declare -A package=([PostgreSQL]=postgresql [MariaDB]=mariadb-server)
 declare -A program=([PostgreSQL]=postgres [MariaDB]=mariadbd)
@@ -34,16 +35,7 @@ if [ ${#missing[@]} -eq 0 ]; then
 	exit 0
 fi
 
-if ! command -v apt-get >/dev/null; then
-	stop "${missing[*]} not found, and this is not Debian or a kin of it: there is no apt-get"
-fi
-root=()
-if [ "$(id -u)" -ne 0 ]; then
-	if ! command -v sudo >/dev/null || ! sudo true; then
-		stop "${missing[*]} not found, and installing takes root or sudo"
-	fi
-	root=(sudo)
-fi
+apt_rights "${missing[*]}"
 
 packages=()
 for server in "${missing[@]}"; do
@@ -58,13 +50,7 @@ if [ ! -e "$policy" ]; then
 	"${root[@]}" chmod 755 "$policy"
 fi
 
-install() {
-	"${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${packages[@]}" >&2
-}
-# The lists of packages may be old or not there at all.
-if ! install && ! { "${root[@]}" apt-get update >&2 && install; }; then
-	stop "apt-get could not install ${packages[*]}"
-fi
+apt_install "${packages[@]}"
 
 if [ -d /run/systemd/system ]; then
 	for server in "${missing[@]}"; do

@@ -83,7 +83,7 @@ type BoardState struct {
 	// Reading says that it is still reading backward.
 	Reading bool
 	// Problem is why the log can't be read now; nil if it can. What was read before
-	// stands.
+	// stands, and no call is given up for want of a response that came since.
 	Problem error
 }
 
@@ -259,6 +259,12 @@ func (b *Board) stands(ctx context.Context, k *knowledge, err error) (going, fir
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	first, k.problem = k.problem == nil, err
+	switch {
+	case err == nil:
+		k.deaf = time.Time{}
+	case k.deaf.IsZero():
+		k.deaf = b.opts.Clock()
+	}
 	k.begun()
 	if ctx.Err() != nil || errors.Is(err, annals.ErrClosed) || b.opts.Clock().Sub(b.looked) >= BoardIdle {
 		b.now = nil

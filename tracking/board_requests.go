@@ -36,6 +36,8 @@ type knowledge struct {
 	reading bool  // backward
 	old     int   // how many events in a row were too old
 	problem error
+	// deaf is when the log could not be read any more; zero once it was read to its end.
+	deaf time.Time
 	// since is the time of the event read furthest back or, once the whole log is read,
 	// earliest, that of the earliest event.
 	since, earliest time.Time
@@ -188,10 +190,19 @@ func (k *knowledge) evict(now time.Time) {
 	k.messages -= len(r.messages)
 }
 
+// listened is the time up to which what is not known did not happen: whatever came after
+// the log could not be read any more may stand in it.
+func (k *knowledge) listened(now time.Time) time.Time {
+	if !k.deaf.IsZero() && k.deaf.Before(now) {
+		return k.deaf
+	}
+	return now
+}
+
 // settleAll brings up to date what has changed, or changes as time passes.
 func (k *knowledge) settleAll(now time.Time) {
 	for r := range k.unsettled {
-		if r.changed || !r.due.IsZero() && !now.Before(r.due) {
+		if r.changed || !r.due.IsZero() && !k.listened(now).Before(r.due) {
 			k.settle(r, now, false)
 		}
 		if r.due.IsZero() {
@@ -211,7 +222,7 @@ func (k *knowledge) settle(r *flow, now time.Time, last bool) {
 	arrange(calls)
 	r.changed, r.due = false, time.Time{}
 	if r.lost == 0 {
-		giveUp(calls, now)
+		giveUp(calls, k.listened(now))
 	}
 	for i := range calls {
 		c := &calls[i]
@@ -219,7 +230,7 @@ func (k *knowledge) settle(r *flow, now time.Time, last bool) {
 		if c.parent >= 0 {
 			caller = calls[c.parent].Service
 		} else if c.ParentID != "" && !last {
-			sure = now.Sub(r.heard) >= parentWithin
+			sure = k.listened(now).Sub(r.heard) >= parentWithin
 		}
 		switch {
 		case c.Open() && r.lost == 0:

@@ -56,7 +56,10 @@ type RecorderOptions struct {
 	// SpillBytes bounds the files in Spill; 1 GiB by default.
 	SpillBytes int64
 	// SpillAfter is how long an event may wait in memory before it is written to
-	// Spill and synced: what a kill loses at most. 1 s by default.
+	// Spill and synced; 1 s by default. While the spill has room and can be written,
+	// a kill loses what is younger than that and one sync. Once it is full, events
+	// wait in memory for as long as the sink does not take them, and a kill loses
+	// those.
 	SpillAfter time.Duration
 	// Linger is how long the first event of a batch waits for others; 50 ms by
 	// default, negative for none.
@@ -96,9 +99,10 @@ type Stats struct {
 //
 // Events wait in memory. Those that waited there for long, or are too many, go
 // to the spill, from which the sink is served first. A kill of the process
-// loses what waits in memory, which is none older than SpillAfter and one sync
-// of the disk; a Recorder without a spill loses all of it. Close loses nothing
-// that it does not report.
+// loses what waits in memory. While the spill has room and can be written, that
+// is nothing older than SpillAfter and one sync of the disk; a Recorder whose spill
+// is full, or that has none, loses all that the sink has not taken, up to Memory
+// bytes. Close loses nothing that it does not report.
 type Recorder struct {
 	sink  Sink
 	opts  RecorderOptions
@@ -335,7 +339,8 @@ func (r *Recorder) Close(ctx context.Context) error {
 	<-r.kept
 	var err error
 	if r.spool != nil {
-		err = errors.Join(r.spill(math.MaxInt64), r.spool.Close())
+		_, err = r.spill(math.MaxInt64)
+		err = errors.Join(err, r.spool.Close())
 	}
 	r.mu.Lock()
 	left := r.queue.len()

@@ -47,34 +47,36 @@ func (r *Recorder) keep() {
 		if r.spool == nil {
 			continue
 		}
-		err := r.spill(before)
-		if (err != nil) != failing {
-			if failing = !failing; failing {
-				r.opts.Logger.Error("recordings can't be spilled; they wait in memory, and are tried again", slog.Any("error", err))
-			} else {
-				r.opts.Logger.Info("recordings are spilled again")
-			}
+		switch spilled, err := r.spill(before); {
+		case err != nil && !failing:
+			failing = true
+			r.opts.Logger.Error("recordings can't be spilled; they wait in memory, and are tried again", slog.Any("error", err))
+		case err == nil && failing && spilled > 0: // with nothing to spill, nothing is known
+			failing = false
+			r.opts.Logger.Info("recordings are spilled again")
 		}
 	}
 }
 
-// spill moves events with numbers below before from memory to the spill.
-func (r *Recorder) spill(before int64) error {
+// spill moves events with numbers below before from memory to the spill, and says how
+// many.
+func (r *Recorder) spill(before int64) (spilled int, err error) {
 	for {
 		r.mu.Lock()
 		events := r.queue.front(spillEvents, spillBytes, before)
 		end := r.queue.first + int64(len(events))
 		r.mu.Unlock()
 		if len(events) == 0 {
-			return nil
+			return spilled, nil
 		}
 		records := make([][]byte, len(events))
 		for i := range events {
 			records[i] = events[i].AppendJSON(nil, true)
 		}
 		if err := r.spool.Append(records); err != nil {
-			return err
+			return spilled, err
 		}
+		spilled += len(events)
 		r.mu.Lock()
 		// What was delivered meanwhile is in the spill none the less: it comes again,
 		// and then counts as done a second time.

@@ -222,8 +222,23 @@ func TestKindsOfErrors(t *testing.T) {
 	secure.Config.ErrorLog = quietStdLog
 	secure.StartTLS()
 	defer secure.Close()
-	hangs := serve(t, func(w http.ResponseWriter, req *http.Request) { <-req.Context().Done() })
-	half := serve(t, func(w http.ResponseWriter, req *http.Request) {
+	wantErrorKinds(t, context.WithCancel, map[string]kindOfError{
+		"nothing listens":          {"http://" + closed.Addr().String(), KindRefused, 0},
+		"no such name":             {"http://nothing.invalid", KindDNS, 0},
+		"an unknown authority":     {secure.URL, KindTLS, 0},
+		"no TLS":                   {strings.Replace(serve(t, hang).URL, "http:", "https:", 1), KindTLS, 0},
+		"closed without an answer": {raw(t, ""), KindReset, 0},
+		"closed within the head":   {raw(t, "HTTP/1.1 200 OK\r\nA:"), KindReset, 0},
+		"a body that is too short": {raw(t, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"), KindShortBody, 200},
+		"a body that is cut off":   {raw(t, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab"), KindShortBody, 200},
+		"no HTTP":                  {raw(t, "SSH-2.0 hello\r\n\r\n"), KindOther, 0},
+		"a bad length":             {raw(t, "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"), KindOther, 0},
+	})
+}
+
+// Whoever ends a call decides what kind of error that is, before the answer and within.
+func TestKindsOfErrorsOfCallsThatAreEnded(t *testing.T) {
+	hangs, half := serve(t, hang), serve(t, func(w http.ResponseWriter, req *http.Request) {
 		_, _ = w.Write([]byte("half"))
 		_ = http.NewResponseController(w).Flush()
 		<-req.Context().Done()
@@ -231,49 +246,47 @@ func TestKindsOfErrors(t *testing.T) {
 	expired := func(ctx context.Context) (context.Context, context.CancelFunc) {
 		return context.WithTimeout(ctx, 50*time.Millisecond)
 	}
+	wantErrorKinds(t, expired, map[string]kindOfError{
+		"a deadline":                 {hangs.URL, KindTimeout, 0},
+		"a deadline within the body": {half.URL, KindTimeout, 200},
+	})
 	given := func(ctx context.Context) (context.Context, context.CancelFunc) {
 		ctx, cancel := context.WithCancel(ctx)
 		time.AfterFunc(50*time.Millisecond, cancel)
 		return ctx, cancel
 	}
-	for name, c := range map[string]struct {
-		address string
-		ctx     func(context.Context) (context.Context, context.CancelFunc)
-		want    ErrorKind
-		status  int
-	}{
-		"nothing listens":            {"http://" + closed.Addr().String(), nil, KindRefused, 0},
-		"no such name":               {"http://nothing.invalid", nil, KindDNS, 0},
-		"a deadline":                 {hangs.URL, expired, KindTimeout, 0},
-		"a deadline within the body": {half.URL, expired, KindTimeout, 200},
-		"canceled":                   {hangs.URL, given, KindCanceled, 0},
-		"canceled within the body":   {half.URL, given, KindCanceled, 200},
-		"an unknown authority":       {secure.URL, nil, KindTLS, 0},
-		"no TLS":                     {strings.Replace(hangs.URL, "http:", "https:", 1), nil, KindTLS, 0},
-		"closed without an answer":   {raw(t, ""), nil, KindReset, 0},
-		"closed within the head":     {raw(t, "HTTP/1.1 200 OK\r\nA:"), nil, KindReset, 0},
-		"a body that is too short":   {raw(t, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"), nil, KindShortBody, 200},
-		"a body that is cut off":     {raw(t, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab"), nil, KindShortBody, 200},
-		"no HTTP":                    {raw(t, "SSH-2.0 hello\r\n\r\n"), nil, KindOther, 0},
-		"a bad length":               {raw(t, "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"), nil, KindOther, 0},
-	} {
+	wantErrorKinds(t, given, map[string]kindOfError{
+		"canceled":                 {hangs.URL, KindCanceled, 0},
+		"canceled within the body": {half.URL, KindCanceled, 200},
+	})
+}
+
+func hang(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() }
+
+// A kindOfError is what a call of an address is recorded as.
+type kindOfError struct {
+	address string
+	kind    ErrorKind
+	status  int
+}
+
+// wantErrorKinds makes calls whose contexts end as begin says.
+func wantErrorKinds(t *testing.T, begin func(context.Context) (context.Context, context.CancelFunc), calls map[string]kindOfError) {
+	t.Helper()
+	for name, want := range calls {
 		t.Run(name, func(t *testing.T) {
 			r, sink := testRecorder(t)
 			tr := &Transport{Recorder: r, Base: &http.Transport{}}
 			defer tr.CloseIdleConnections()
-			ctx := t.Context()
-			if c.ctx != nil {
-				var cancel context.CancelFunc
-				ctx, cancel = c.ctx(ctx)
-				defer cancel()
-			}
-			resp, err := tr.RoundTrip(newRequest(t, ctx, http.MethodGet, c.address, nil))
+			ctx, cancel := begin(t.Context())
+			defer cancel()
+			resp, err := tr.RoundTrip(newRequest(t, ctx, http.MethodGet, want.address, nil))
 			if err == nil {
 				_, err = io.ReadAll(resp.Body)
 				_ = resp.Body.Close()
 			}
 			m := theResponse(t, r, sink)
-			if ErrorKind(m.ErrorKind) != c.want || m.Status != c.status || err == nil || m.Error == "" {
+			if ErrorKind(m.ErrorKind) != want.kind || m.Status != want.status || err == nil || m.Error == "" {
 				t.Fatalf("%v was recorded as %+v", err, m)
 			}
 		})

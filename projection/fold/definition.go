@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"github.com/eb901187/annals"
+	"github.com/eb901187/annals/yamlfile"
 )
 
 // MaxFileBytes is how large a file may be.
@@ -59,7 +60,7 @@ func parse(file string, text []byte, l limits) (*Definition, error) {
 		p.definition(root)
 	}
 	if len(p.problems) > 0 {
-		return nil, problemsErr(file, p.problems)
+		return nil, yamlfile.Err(file, p.problems)
 	}
 	rules := p.rules
 	return &Definition{

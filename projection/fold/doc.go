@@ -19,7 +19,7 @@
 //
 // In a fold . is the document, or null if there is none yet, and $event is the
 // event: id, type, source, time, stream, version, position, correlation,
-// causation, contentType, attributes, data, data_base64. Its one output is the
+// causation, contentType, attributes, erased, data, data_base64. Its one output is the
 // new document, an object; empty leaves the document as it is. See Input.
 //
 // Folds are jq as gojq has it, but for what depends on more than document and

@@ -11,7 +11,7 @@ import (
 // eventFields are the names of what jq sees of an event.
 var eventFields = []string{
 	"id", "type", "source", "time", "stream", "version", "position", "correlation",
-	"causation", "contentType", "attributes", "data", "data_base64",
+	"causation", "contentType", "attributes", "erased", "data", "data_base64",
 }
 
 // fields is a set of event fields, or every one of them.
@@ -47,6 +47,10 @@ func (f fields) value(e *annals.Event) (map[string]any, error) {
 		case "data_base64":
 			if len(e.Data) > 0 && !e.IsJSON() {
 				v[name] = base64.StdEncoding.EncodeToString(e.Data)
+			}
+		case "erased":
+			if e.Erased() {
+				v[name] = true
 			}
 		default:
 			v[name] = fieldOf(e, name)
@@ -111,7 +115,8 @@ func nameOf(e *annals.Event) string { return e.Stream + "@" + strconv.FormatInt(
 // Input is what jq sees of e: an object of id, type, source, time (RFC 3339 with
 // nanoseconds, in UTC), stream, version and position (numbers), correlation and
 // causation (null if there is none), contentType, attributes (an object), and
-// data, decoded; null if there is none. Data that is not JSON is a string of
+// data, decoded; null if there is none. Only an event whose data is gone because its
+// subject was erased has erased: true. Data that is not JSON is a string of
 // base64 under data_base64. The error says that the data of a JSON content type
 // is no JSON, which no store lets in.
 func Input(e *annals.Event) (any, error) { return fields{all: true}.value(e) }

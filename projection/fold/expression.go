@@ -2,6 +2,7 @@ package fold
 
 import (
 	"github.com/eb901187/annals"
+	"github.com/eb901187/annals/yamlfile"
 )
 
 // An Expression is jq over an event and further values, under the rules and limits
@@ -33,7 +34,7 @@ func ParseExpressions(file string, text []byte, variables ...string) (map[string
 		}
 	}
 	if len(p.problems) > 0 {
-		return nil, problemsErr(file, p.problems)
+		return nil, yamlfile.Err(file, p.problems)
 	}
 	return all, nil
 }

@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/eb901187/annals/yamlfile"
 )
 
 // ParseExpression compiles the jq that a file holds and nothing else. what names it in
@@ -15,13 +17,13 @@ func ParseExpression(what, file string, text []byte) (*Expression, error) {
 	src := string(text)
 	if strings.TrimSpace(src) == "" {
 		r.wrong(1, "write jq into the file", "%s is empty", what)
-		return nil, problemsErr(file, r.problems)
+		return nil, yamlfile.Err(file, r.problems)
 	}
 	// As a literal, its lines are those of the file.
 	n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: src, Style: yaml.LiteralStyle}
 	x := &Expression{program: r.expression(n, what, true, standardLimits)}
 	if len(r.problems) > 0 {
-		return nil, problemsErr(file, r.problems)
+		return nil, yamlfile.Err(file, r.problems)
 	}
 	return x, nil
 }

@@ -60,10 +60,14 @@ func (r *Rules) ours(e *annals.Event) bool {
 
 // Keys returns which documents e folds into: at most MaxKeys, in the order in
 // which the key expression names them, none twice. What may be a key in a view is
-// for the caller to check. The error is an *annals.Error and permanent: the same
-// event fails again.
+// for the caller to check. An event that is erased belongs to none where the
+// expression can't do without its data. The error is an *annals.Error and permanent:
+// the same event fails again.
 func (r *Rules) Keys(e *annals.Event) ([]string, error) {
 	if r.ours(e) {
+		return nil, nil
+	}
+	if r.restoring(e) && e.Erased() {
 		return nil, nil
 	}
 	if r.restoring(e) {
@@ -82,7 +86,10 @@ func (r *Rules) Keys(e *annals.Event) ([]string, error) {
 		return nil, err
 	}
 	keys, t := r.key.keys(e, event)
-	if t != nil {
+	switch {
+	case t != nil && e.Erased():
+		return nil, nil
+	case t != nil:
 		return nil, t.at(r.key, e)
 	}
 	return keys, nil
@@ -127,10 +134,15 @@ var dataField = []string{"data"}
 // Both are unchanged when Apply returns, but no other goroutine may read them
 // meanwhile: gojq may put back what is there.
 //
+// An event that is erased changes nothing where its fold fails without the data.
+//
 // The error is an *annals.Error that names file, line and event. It is permanent,
 // the same event fails again, unless its code is CodeTimeout.
 func (r *Rules) Apply(doc any, e *annals.Event, input any) (out any, op Op, err error) {
 	if r.ours(e) {
+		return doc, Keep, nil
+	}
+	if r.restoring(e) && e.Erased() {
 		return doc, Keep, nil
 	}
 	if r.restoring(e) {
@@ -155,7 +167,10 @@ func (r *Rules) Apply(doc any, e *annals.Event, input any) (out any, op Op, err 
 		return mergeInto(doc, input)
 	}
 	out, op, t := p.fold(doc, e, input)
-	if t != nil {
+	switch {
+	case t != nil && e.Erased():
+		return doc, Keep, nil
+	case t != nil:
 		return doc, Keep, t.at(p, e)
 	}
 	return out, op, nil

@@ -1,64 +1,43 @@
 package fold
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
-	"regexp"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/eb901187/annals/yamlfile"
 )
 
 // A reader takes a file's YAML apart and gathers what is wrong with it.
 type reader struct {
 	file     string
-	problems []problem
+	problems []yamlfile.Problem
 }
 
 func (r *reader) wrong(line int, hint, format string, args ...any) {
-	r.problems = append(r.problems, problem{max(line, 1), fmt.Sprintf(format, args...), hint})
+	r.problems = append(r.problems, yamlfile.At(line, hint, format, args...))
 }
-
-var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 
 // root reads the one document of a file; nil if it can't be read. The hints are
 // for a file without one and with several.
 func (r *reader) root(text []byte, none, several string) *yaml.Node {
-	decoder := yaml.NewDecoder(bytes.NewReader(text))
-	var document, next yaml.Node
-	err := decoder.Decode(&document)
-	if err == nil {
-		if err = decoder.Decode(&next); err == nil {
-			r.wrong(next.Line, several, "a second document begins")
-			return nil
-		}
-	} else if errors.Is(err, io.EOF) {
-		r.wrong(1, none, "the file is empty")
-		return nil
+	root, err := yamlfile.Document(text)
+	var no *yamlfile.DocumentError
+	if !errors.As(err, &no) {
+		return root
 	}
-	if err != nil && !errors.Is(err, io.EOF) {
-		match := yamlLine.FindStringSubmatch(err.Error())
-		line, message := 1, err.Error()
-		if match != nil {
-			line, _ = strconv.Atoi("0" + match[1])
-			message = message[len(match[0]):]
-		}
-		r.wrong(line, "mend the YAML; quote texts that hold : or #, or begin with { [ & * ! | > % @", "%s", message)
-		return nil
+	hint := "mend the YAML; quote texts that hold : or #, or begin with { [ & * ! | > % @"
+	switch no.Err {
+	case yamlfile.ErrEmpty:
+		hint = none
+	case yamlfile.ErrSeveral:
+		hint = several
 	}
-	return document.Content[0]
-}
-
-// resolved is the node that n stands for.
-func resolved(n *yaml.Node) *yaml.Node {
-	if n.Kind == yaml.AliasNode {
-		return n.Alias
-	}
-	return n
+	r.wrong(no.Line, hint, "%v", no.Err)
+	return nil
 }
 
 // kindOf names what n is in words.
@@ -100,7 +79,7 @@ func (r *reader) members(n *yaml.Node, what, hint string) []member {
 	var list []member
 	first := map[string]int{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		key := resolved(n.Content[i])
+		key := yamlfile.Resolved(n.Content[i])
 		name, ok := r.text(key, "a key of "+what, "put it in quotes")
 		if !ok {
 			continue
@@ -111,7 +90,7 @@ func (r *reader) members(n *yaml.Node, what, hint string) []member {
 			continue
 		}
 		first[name] = line
-		list = append(list, member{name, line, resolved(n.Content[i+1])})
+		list = append(list, member{name, line, yamlfile.Resolved(n.Content[i+1])})
 	}
 	return list
 }
@@ -146,7 +125,7 @@ func (r *reader) list(n *yaml.Node, what string) []listed {
 	var list []listed
 	first := map[string]int{}
 	for _, element := range n.Content {
-		text, ok := r.text(resolved(element), "an element of "+what, "put it in quotes")
+		text, ok := r.text(yamlfile.Resolved(element), "an element of "+what, "put it in quotes")
 		if !ok {
 			continue
 		}

@@ -90,7 +90,7 @@ func TestCertificateIsReadAgain(t *testing.T) {
 func TestCertificateThatIsNone(t *testing.T) {
 	c := &Config{TLS: &TLS{"none.pem", "none.pem"}}
 	for _, err := range []error{c.CheckFiles(), func() error { _, err := New(c, nil, nil); return err }()} {
-		if err == nil || !strings.Contains(err.Error(), "tls.cert none.pem") {
+		if err == nil || !strings.Contains(err.Error(), "the certificate none.pem") {
 			t.Error(err)
 		}
 	}

@@ -4,6 +4,9 @@ import (
 	"net/netip"
 	"net/url"
 	"time"
+
+	"github.com/eb901187/annals/listen"
+	"github.com/eb901187/annals/yamlfile"
 )
 
 // A Config says what a gateway listens on, where it sends calls, and where it
@@ -157,7 +160,17 @@ func Parse(file string, text []byte) (*Config, error) {
 		r.gateway(root)
 	}
 	if len(r.problems) > 0 {
-		return nil, problemsErr(file, r.problems)
+		return nil, yamlfile.Err(file, r.problems)
 	}
 	return r.config, nil
+}
+
+// CheckFiles reads the certificate that c names; it is an error of code invalid if
+// it can't be used.
+func (c *Config) CheckFiles() error {
+	if c.TLS == nil {
+		return nil
+	}
+	_, err := listen.OpenCertificate(c.TLS.Cert, c.TLS.Key, nil)
+	return err
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/eb901187/annals/yamlfile"
 )
 
 func (r *reader) services(n *yaml.Node) {
@@ -119,7 +121,7 @@ func (r *reader) routes(n *yaml.Node) {
 		return
 	}
 	for _, element := range n.Content {
-		r.route(resolved(element), element.Line)
+		r.route(yamlfile.Resolved(element), element.Line)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/eb901187/annals/listen"
 	"github.com/eb901187/annals/tracking"
 )
 
@@ -40,8 +41,8 @@ type Gateway struct {
 	clock    func() time.Time
 	logger   *slog.Logger
 
-	connections *connections
-	certificate *certificate // nil without TLS
+	connections *listen.Connections
+	certificate *listen.Certificate // nil without TLS
 	ending      atomic.Bool
 	watching    sync.WaitGroup
 	stop        context.CancelFunc // ends the health checks
@@ -62,12 +63,12 @@ func New(config *Config, recorder *tracking.Recorder, opts *Options) (*Gateway, 
 		g.logger = slog.Default()
 	}
 	if config.TLS != nil {
-		g.certificate = &certificate{files: *config.TLS, logger: g.logger}
-		if _, err := g.certificate.get(nil); err != nil {
+		var err error
+		if g.certificate, err = listen.OpenCertificate(config.TLS.Cert, config.TLS.Key, g.logger); err != nil {
 			return nil, err
 		}
 	}
-	g.connections = newConnections(config.Limits.Connections)
+	g.connections = listen.NewConnections(config.Limits.Connections)
 	g.metrics = newMetrics(g, opts.Collectors)
 	known := map[string]*service{}
 	for _, s := range config.Services {

@@ -112,7 +112,7 @@ func (m *metrics) Collect(to chan<- prometheus.Metric) {
 			to <- prometheus.MustNewConstMetric(targetUp, prometheus.GaugeValue, up, s.Name, t.url.String())
 		}
 	}
-	to <- prometheus.MustNewConstMetric(connected, prometheus.GaugeValue, float64(g.connections.count()))
+	to <- prometheus.MustNewConstMetric(connected, prometheus.GaugeValue, float64(g.connections.Count()))
 	if g.recorder == nil {
 		return
 	}

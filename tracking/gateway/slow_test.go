@@ -13,6 +13,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/eb901187/annals/listen"
 )
 
 const (
@@ -70,8 +72,8 @@ func beSlow(address string) error {
 func TestManySlowClients(t *testing.T) {
 	n := slowClients
 	// A slow body takes up to two files on each of the gateway's sides, here with the service's.
-	if most := (descriptors() - 500) * 4 / 6; n > most {
-		t.Logf("ONLY %d SLOW CLIENTS, NOT %d: the process may open %d files", most, n, descriptors())
+	if most := (listen.Descriptors() - 500) * 4 / 6; n > most {
+		t.Logf("ONLY %d SLOW CLIENTS, NOT %d: the process may open %d files", most, n, listen.Descriptors())
 		n = most
 	}
 	w := begin(t, one(named(t, "a"))+fmt.Sprintf("limits: {connections: %d}\ntimeouts: {header: 1m, idle: 1m}\n", n/2))
@@ -112,7 +114,7 @@ func TestManySlowClients(t *testing.T) {
 			t.Fatalf("%+v", x)
 		}
 	}
-	if open := w.connections.count(); open > n/2 {
+	if open := w.connections.Count(); open > n/2 {
 		t.Errorf("%d connections are open", open)
 	}
 	t.Logf("%d calls were answered while %d slow clients came", served, n)

@@ -1,10 +1,7 @@
 package gateway
 
 import (
-	"bytes"
 	"errors"
-	"fmt"
-	"io"
 	"maps"
 	"regexp"
 	"slices"
@@ -14,48 +11,15 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/eb901187/annals"
+	"github.com/eb901187/annals/yamlfile"
 )
 
-// A problem is what is wrong at a line of a file.
-type problem struct {
-	line    int
-	message string
-}
-
-// problems of one file, as the cause of an error.
-type problems struct {
-	file string
-	list []problem
-}
-
-func (p *problems) Error() string {
-	var b strings.Builder
-	for _, one := range p.list {
-		fmt.Fprintf(&b, "\n  %s:%d: %s", p.file, one.line, one.message)
-	}
-	return b.String()
-}
-
 const problemsHint = "mend the file; docs/gateway.md lists the keys"
-
-// problemsErr is the error of a file with problems: one stands in the message,
-// several are listed by line below it.
-func problemsErr(file string, list []problem) error {
-	if len(list) == 1 {
-		return &annals.Error{Code: annals.CodeInvalid, Message: fmt.Sprintf("%s:%d: %s", file, list[0].line, list[0].message), Hint: problemsHint}
-	}
-	slices.SortStableFunc(list, func(a, b problem) int { return a.line - b.line })
-	return &annals.Error{
-		Code: annals.CodeInvalid, Message: fmt.Sprintf("%s has %d problems", file, len(list)),
-		Err: &problems{file, list}, Hint: problemsHint,
-	}
-}
 
 // A reader takes a file's YAML apart and gathers what is wrong with it.
 type reader struct {
 	config   *Config
-	problems []problem
+	problems []yamlfile.Problem
 }
 
 func (r *reader) wrong(n *yaml.Node, format string, args ...any) {
@@ -63,45 +27,25 @@ func (r *reader) wrong(n *yaml.Node, format string, args ...any) {
 }
 
 func (r *reader) wrongAt(line int, format string, args ...any) {
-	r.problems = append(r.problems, problem{max(line, 1), fmt.Sprintf(format, args...)})
+	r.problems = append(r.problems, yamlfile.At(line, problemsHint, format, args...))
 }
-
-var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 
 // root reads the one document of a file; nil if it can't be read.
 func (r *reader) root(text []byte) *yaml.Node {
-	decoder := yaml.NewDecoder(bytes.NewReader(text))
-	var document, next yaml.Node
-	err := decoder.Decode(&document)
-	if errors.Is(err, io.EOF) {
-		r.wrongAt(1, "the file is empty: it needs record, services and routes")
-		return nil
+	root, err := yamlfile.Document(text)
+	var no *yamlfile.DocumentError
+	if !errors.As(err, &no) {
+		return root
 	}
-	if err == nil {
-		switch err = decoder.Decode(&next); {
-		case err == nil:
-			r.wrong(&next, "a second document begins: put all into one")
-			return nil
-		case errors.Is(err, io.EOF):
-			return document.Content[0]
-		}
+	switch no.Err {
+	case yamlfile.ErrEmpty:
+		r.wrongAt(no.Line, "%v: it needs record, services and routes", no.Err)
+	case yamlfile.ErrSeveral:
+		r.wrongAt(no.Line, "%v: put all into one", no.Err)
+	default:
+		r.wrongAt(no.Line, "this is no YAML: %v", no.Err)
 	}
-	match := yamlLine.FindStringSubmatch(err.Error())
-	line, message := 1, err.Error()
-	if match != nil {
-		line, _ = strconv.Atoi("0" + match[1])
-		message = message[len(match[0]):]
-	}
-	r.wrongAt(line, "this is no YAML: %s", message)
 	return nil
-}
-
-// resolved is the node that n stands for.
-func resolved(n *yaml.Node) *yaml.Node {
-	if n.Kind == yaml.AliasNode {
-		return n.Alias
-	}
-	return n
 }
 
 func kindOf(n *yaml.Node) string {
@@ -140,7 +84,7 @@ func (r *reader) entries(n *yaml.Node, where string, each func(key, value *yaml.
 	}
 	first := map[string]int{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		key := resolved(n.Content[i])
+		key := yamlfile.Resolved(n.Content[i])
 		if key.Kind != yaml.ScalarNode {
 			r.wrong(key, "a key of %s must be a text, it is %s", where, kindOf(key))
 			continue
@@ -150,7 +94,7 @@ func (r *reader) entries(n *yaml.Node, where string, each func(key, value *yaml.
 			continue
 		}
 		first[key.Value] = n.Content[i].Line
-		each(key, resolved(n.Content[i+1]))
+		each(key, yamlfile.Resolved(n.Content[i+1]))
 	}
 }
 
@@ -172,7 +116,7 @@ func (r *reader) texts(n *yaml.Node, where string, each func(*yaml.Node, string)
 	}
 	for _, element := range list {
 		var s string
-		if r.text(&s, where)(resolved(element)); s != "" {
+		if r.text(&s, where)(yamlfile.Resolved(element)); s != "" {
 			each(element, s)
 		}
 	}

@@ -1,5 +1,0 @@
-//go:build !unix
-
-package gateway
-
-func descriptors() int { return 0 }
