@@ -40,7 +40,7 @@ var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
 func ParseAddress(s string) (Address, error) {
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != Scheme || u.Path != "" || u.Fragment != "" || u.User != nil {
-		return Address{}, annals.Invalid("store", "must be %s, not %s", addressForm, s)
+		return Address{}, annals.Invalid("store", "must be %s, without a user, a path or a fragment", addressForm)
 	}
 	if !tableName.MatchString(u.Host) {
 		return Address{}, annals.Invalid("store", "must have a name of 3 to 200 letters, digits, - _ and . behind %s://", Scheme)
@@ -67,8 +67,8 @@ func ParseAddress(s string) (Address, error) {
 		return Address{}, annals.Invalid("store", "has bucket=%s, which is no name of a bucket: 3 to 63 small letters, digits, dots and hyphens", a.Bucket)
 	}
 	for name, endpoint := range map[string]string{"endpoint": a.Endpoint, "s3endpoint": a.S3Endpoint} {
-		if u, err := url.Parse(endpoint); endpoint != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
-			return Address{}, annals.Invalid("store", "has %s=%s, which is not http://… or https://…", name, endpoint)
+		if u, err := url.Parse(endpoint); endpoint != "" && (err != nil || u.Host == "" || u.User != nil || u.Scheme != "http" && u.Scheme != "https") {
+			return Address{}, annals.Invalid("store", "has an %s that is not http://HOST or https://HOST, without a user", name)
 		}
 	}
 	return a, nil

@@ -110,6 +110,18 @@ func small(id string) annals.Event {
 	return storetest.Event(id, "order-placed", `{"order":"4711","customer":"c-12","total":129.90,"lines":[{"sku":"a-1","quantity":2}]}`)
 }
 
+// letters is an event with random letters of base64 and a correlation.
+func letters(id string, n int) annals.Event {
+	random := rand.New(rand.NewPCG(uint64(n), 1))
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"[random.IntN(64)]
+	}
+	e := storetest.Event("018f0000-0000-7000-8000-0000000000"+id, "order-placed", `"`+string(b)+`"`)
+	e.Correlation = "018f0000-0000-7000-8000-000000000007"
+	return e
+}
+
 // What an append costs. A regression here is one of every user's bill.
 func TestBillOfAppends(t *testing.T) {
 	b := newBilled(t, true)
@@ -121,8 +133,10 @@ func TestBillOfAppends(t *testing.T) {
 	b.exactly("1 event with a correlation", Cost{Requests: 1, Writes: 1}, b.appending(nil, "a", 3, withCorrelation))
 	b.exactly("1 event of 1 KB", Cost{Requests: 1, Writes: 1}, b.appending(nil, "a", 4, kilobytes(0, 1)...))
 	b.cost("10 events of 1 KB", Cost{Requests: 1, Writes: 3}, Cost{Requests: 1, Writes: 3}, b.appending(nil, "a", 5, kilobytes(10, 10)...))
+	b.exactly("1,000 letters that hardly pack", Cost{Requests: 2, Writes: 1, Reads: 1}, b.appending(nil, "edge", 0, letters("l1", 1000)))
+	b.exactly("1,100 of them", Cost{Requests: 1, Writes: 2}, b.appending(nil, "edge", 1, letters("l2", 1100)))
 	b.exactly("cold head", Cost{Requests: 2, Writes: 1, Reads: 1}, b.colder().appending(nil, "a", 15, small("5")))
-	b.exactly("stale head, exact version: a conflict", Cost{Requests: 1, Writes: 1}, b.appending(&annals.ConflictError{Stream: "a", Expected: 15, Actual: 16}, "a", 15, small("6")))
+	b.exactly("stale head, exact version: a conflict", Cost{Requests: 2, Writes: 1, Reads: 1}, b.appending(&annals.ConflictError{Stream: "a", Expected: 15, Actual: 16}, "a", 15, small("6")))
 	b.exactly("a conflict that is known", Cost{Requests: 1, Reads: 1}, b.appending(&annals.ConflictError{Stream: "a", Expected: 15, Actual: 16}, "a", 15, small("6")))
 	b.must(b.colder().append("a", annals.Any, small("7")))
 	b.exactly("stale head, any version", Cost{Requests: 3, Writes: 2, Reads: 1}, b.appending(nil, "a", annals.Any, small("8")))
@@ -203,6 +217,18 @@ func TestBillOfTheLog(t *testing.T) {
 			}
 			b.cost("replaying them", Cost{Requests: 3}, c.replay, replay)
 			b.exactly("replaying them again", Cost{Requests: 1, Reads: 1}, replay)
+			b.cost("their chain", Cost{Requests: 3}, c.replay, func(ctx context.Context) {
+				n := 0
+				for commit, err := range b.colder().Chain(ctx, 0, 1000) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					n += len(commit.Events)
+				}
+				if n != 1000 {
+					t.Fatalf("the chain has %d events", n)
+				}
+			})
 		})
 	}
 }

@@ -105,10 +105,14 @@ var errTaken = errors.New("dynamo: the key is taken")
 // item that is there and errTaken. sent says that an error leaves open whether
 // the item was put.
 func (c *calls) put(ctx context.Context, t table, i item) (there item, sent bool, err error) {
+	free := "attribute_not_exists(#p)"
+	if planted.noCondition {
+		free += " OR attribute_exists(#p)"
+	}
 	tally := &tries{}
 	out, err := c.db.PutItem(context.WithValue(ctx, triesKey{}, tally), &dynamodb.PutItemInput{
 		TableName: &t.name, Item: i,
-		ConditionExpression:                 aws.String("attribute_not_exists(#p)"),
+		ConditionExpression:                 aws.String(free),
 		ExpressionAttributeNames:            map[string]string{"#p": t.pk},
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 		ReturnConsumedCapacity:              types.ReturnConsumedCapacityTotal,
@@ -169,7 +173,7 @@ func (c *calls) query(ctx context.Context, t table, s span) iter.Seq2[item, erro
 	few := s.few
 	return pages(func(start item) ([]map[string]types.AttributeValue, item, error) {
 		in := &dynamodb.QueryInput{
-			TableName: &t.name, ConsistentRead: aws.Bool(!s.eventual), ScanIndexForward: aws.Bool(!s.backward),
+			TableName: &t.name, ConsistentRead: aws.Bool(!s.eventual && !planted.eventualReads), ScanIndexForward: aws.Bool(!s.backward),
 			KeyConditionExpression:   aws.String("#p = :p AND #s BETWEEN :a AND :b"),
 			ExpressionAttributeNames: map[string]string{"#p": t.pk, "#s": t.sk},
 			ExpressionAttributeValues: map[string]types.AttributeValue{

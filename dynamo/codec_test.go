@@ -104,8 +104,9 @@ func TestAddresses(t *testing.T) {
 	for _, s := range []string{
 		"", "dynamodb://", "dynamodb://a", "dynamodb://orders/x", "dynamodb://orders?bucket=", "dynamodb://orders?bucket=BIG", "dynamodb://orders?zone=x", "dynamodb://orders?bucket=a&bucket=bbb",
 		"dynamodb://orders?endpoint=127.0.0.1:8000", "dynamodb://user@orders", "http://orders", "dynamodb://or ders", "dynamodb://orders#x", "dynamodb://orders?a=%zz",
+		"dynamodb://user:planted@orders", "postgres://user:planted@orders", "dynamodb://orders?endpoint=user:planted@h", "dynamodb://orders?s3endpoint=http://user:planted@h",
 	} {
-		if a, err := ParseAddress(s); annals.CodeOf(err) != annals.CodeInvalid {
+		if a, err := ParseAddress(s); annals.CodeOf(err) != annals.CodeInvalid || strings.Contains(err.Error(), "planted") {
 			t.Errorf("%q became %+v, %v", s, a, err)
 		}
 	}

@@ -23,6 +23,8 @@ const (
 	attrEvents  = "events" // lines: text, or packed bytes
 	attrBody    = "body"   // SHA-256 of the packed lines in the bucket, in place of events
 	attrIDs     = "ids"    // with a body: a hash of each event's id, where that is cheap
+	attrPrev    = "prev"   // annals.Hash of the commit before it in its stream; absent in items of earlier versions
+	attrDigest  = "digest" // with a body: annals.Digest, so that the next commit need not fetch the body
 )
 
 // maxBodyIDs is up to how many events a commit with its body in the bucket keeps
@@ -36,7 +38,15 @@ type stored struct {
 	count  int64
 	time   time.Time
 	item   item
+
+	chained          bool
+	previous, digest annals.Hash // digest is zero where the item does not have it
 }
+
+// at names the commit as others name it in causations.
+func (s *stored) at() string { return eventName(s.stream, s.first) }
+
+func eventName(stream string, version int64) string { return fmt.Sprintf("%s@%d", stream, version) }
 
 func (s *stored) last() int64 { return s.first + s.count - 1 }
 
@@ -49,8 +59,9 @@ func newStored(i item) (stored, error) {
 		stream: i.text(attrStream), first: i.number(attrVersion), count: max(i.number(attrCount), 1),
 		item: i,
 	}
+	s.chained = i[attrPrev] != nil
 	t, err := time.Parse(time.RFC3339Nano, i.text(attrTime))
-	if err != nil || s.stream == "" || s.first < 1 || s.count > annals.MaxCommitEvents {
+	if err != nil || s.stream == "" || s.first < 1 || s.count > annals.MaxCommitEvents || !i.hash(attrPrev, &s.previous) || !i.hash(attrDigest, &s.digest) {
 		return s, &annals.Error{
 			Code: annals.CodeDamaged, Err: err,
 			Message: fmt.Sprintf("the item of %s is no commit of Annals", s.name()),
@@ -62,9 +73,9 @@ func newStored(i item) (stored, error) {
 }
 
 // newItem makes the item of a commit without its events.
-func newItem(stream string, first int64, events []annals.Event, id uint64) item {
+func newItem(stream string, first int64, events []annals.Event, id uint64, previous annals.Hash) item {
 	i := item{
-		attrStream: textValue(stream), attrVersion: numberValue(first),
+		attrStream: textValue(stream), attrVersion: numberValue(first), attrPrev: bytesValue(previous[:]),
 		attrCommit: bytesValue(binary.BigEndian.AppendUint64(nil, id)),
 		attrTime:   textValue(events[0].Time.UTC().Format(time.RFC3339Nano)),
 	}
@@ -145,19 +156,48 @@ func damaged(name string, err error) error {
 // count as equal ids.
 func idHash(id string) uint64 { return xxhash.Sum64String(id) }
 
-// idHashes lists the hashes of a commit's ids in order of version.
-func (c *calls) idHashes(ctx context.Context, s *stored) ([]uint64, error) {
-	if ids := s.item.bytes(attrIDs); len(ids) == int(8*s.count) {
-		hashes := make([]uint64, s.count)
-		for i := range hashes {
-			hashes[i] = binary.BigEndian.Uint64(ids[8*i:])
+// chainedCommit is the commit with its events.
+func (s *stored) chainedCommit(events []annals.Event) annals.ChainedCommit {
+	return annals.ChainedCommit{Previous: s.previous, Unchained: !s.chained, Events: events}
+}
+
+// facts are the hashes of a commit's ids in order of version, and, where it is the
+// end of its stream, its Hash. What the item itself says of them need not be fetched.
+func (c *calls) facts(ctx context.Context, s *stored, end bool) (ids []uint64, hash annals.Hash, err error) {
+	own := *s
+	if packed := s.item.bytes(attrIDs); len(packed) == int(8*s.count) {
+		ids = make([]uint64, s.count)
+		for i := range ids {
+			ids[i] = binary.BigEndian.Uint64(packed[8*i:])
 		}
-		return hashes, nil
+	} else {
+		events, err := c.events(ctx, s)
+		if err != nil {
+			return nil, hash, err
+		}
+		ids = make([]uint64, len(events))
+		for i := range events {
+			ids[i] = idHash(events[i].ID)
+		}
+		if end && own.digest == (annals.Hash{}) {
+			own.digest = annals.Digest(s.stream, events)
+		}
 	}
-	events, err := c.events(ctx, s)
-	hashes := make([]uint64, len(events))
-	for i := range events {
-		hashes[i] = idHash(events[i].ID)
+	if end {
+		hash, err = c.hash(ctx, &own)
 	}
-	return hashes, err
+	return ids, hash, err
+}
+
+// hash is the commit's Hash, which the next one of its stream names.
+func (c *calls) hash(ctx context.Context, s *stored) (annals.Hash, error) {
+	digest := s.digest
+	if digest == (annals.Hash{}) {
+		events, err := c.events(ctx, s)
+		if err != nil {
+			return annals.Hash{}, err
+		}
+		digest = annals.Digest(s.stream, events)
+	}
+	return annals.Link(s.previous, s.first, int(s.count), digest), nil
 }

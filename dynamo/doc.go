@@ -12,6 +12,10 @@
 // moment later: Store.Wait says when. Stream leaves Event.Position 0, because
 // positions live in the log; Log gives them.
 //
+// Each commit's item names the annals.Hash of the commit before it in its stream, and
+// pages and runs have a copy of that beside the events, so that Driver.Chain reads the
+// log alone. Items and pages of earlier versions have none; see Driver.Chain.
+//
 // Requests are counted, with the units that DynamoDB says they used: by
 // operation in Driver.Costs, and under one context by Metered.
 package dynamo

@@ -5,6 +5,8 @@ import (
 	"context"
 	"math"
 	"sync"
+
+	"github.com/eb901187/annals"
 )
 
 // window is over how many of its last events a stream's ids are known.
@@ -28,6 +30,7 @@ type head struct {
 
 	known   bool
 	version int64
+	hash    annals.Hash      // of the last commit; zero where there is none
 	ids     map[uint64]int64 // hashes of the ids of the last events, to their versions
 }
 
@@ -110,9 +113,9 @@ func (at *head) prune() {
 	}
 }
 
-func (at *head) forget() { at.known, at.version, at.ids = false, 0, nil }
+func (at *head) forget() { at.known, at.version, at.hash, at.ids = false, 0, annals.Hash{}, nil }
 
-// extend adds a commit that follows the head.
+// extend adds a commit that follows the head, without its hash.
 func (at *head) extend(first int64, hashes []uint64) {
 	if at.ids == nil {
 		at.ids = map[uint64]int64{}
@@ -123,6 +126,16 @@ func (at *head) extend(first int64, hashes []uint64) {
 	at.version = first + int64(len(hashes)) - 1
 }
 
+// follow adds events that a read of the whole stream saw.
+func (at *head) follow(events []annals.Event) {
+	for i := range events {
+		at.extend(events[i].Version, []uint64{idHash(events[i].ID)})
+	}
+	if len(at.ids) > 2*window {
+		at.prune()
+	}
+}
+
 // loadHead reads the end of the stream, newest commit first: back to what the
 // head knows, or all ids of the window.
 func (c *calls) loadHead(ctx context.Context, at *head) error {
@@ -131,7 +144,7 @@ func (c *calls) loadHead(ctx context.Context, at *head) error {
 		at.ids = map[uint64]int64{}
 	}
 	known := at.version
-	version := known
+	version, hash := known, at.hash
 	for i, err := range c.query(ctx, c.eventsTable(), span{pk: at.stream, from: known + 1, to: math.MaxInt64, backward: true, few: window}) {
 		if err != nil {
 			return err
@@ -140,10 +153,14 @@ func (c *calls) loadHead(ctx context.Context, at *head) error {
 		if err != nil {
 			return err
 		}
+		newest := version == known
 		version = max(version, s.last())
-		hashes, err := c.idHashes(ctx, &s)
+		hashes, link, err := c.facts(ctx, &s, newest)
 		if err != nil {
 			return err
+		}
+		if newest {
+			hash = link
 		}
 		for k, hash := range hashes {
 			if at.ids[hash] <= known { // not one that is newer
@@ -154,17 +171,17 @@ func (c *calls) loadHead(ctx context.Context, at *head) error {
 			break
 		}
 	}
-	at.version, at.known = version, true
+	at.version, at.hash, at.known = version, hash, true
 	return nil
 }
 
 // learn takes over what a strong read of the whole stream saw at its end.
-func (h *heads) learn(stream string, version int64, ids map[uint64]int64) {
+func (h *heads) learn(stream string, seen *head) {
 	at := h.enter(stream)
 	select {
 	case <-at.turn:
-		if !at.known || at.version < version {
-			at.known, at.version, at.ids = true, version, ids
+		if !at.known || at.version < seen.version {
+			at.known, at.version, at.hash, at.ids = true, seen.version, seen.hash, seen.ids
 		}
 		h.give(at)
 	default: // an append is under way, and knows better

@@ -5,6 +5,8 @@ import (
 	"strconv"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/eb901187/annals"
 )
 
 // item is a row of a table by its attributes' names. The names are short: they
@@ -33,6 +35,12 @@ func (i item) bytes(name string) []byte {
 		return b.Value
 	}
 	return nil
+}
+
+// hash reads a hash, which stays zero where there is none; false if what is there
+// is none.
+func (i item) hash(name string, h *annals.Hash) bool {
+	return i[name] == nil || copy(h[:], i.bytes(name)) == len(h) && len(i.bytes(name)) == len(h)
 }
 
 func textValue(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }

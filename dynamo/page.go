@@ -28,6 +28,7 @@ const (
 	attrID     = "id"    // of a page: 8 random bytes of the sequencer that wrote it
 	attrObject = "s3"    // of a page or a run: the object that holds it
 	attrHash   = "hash"  // of the object
+	attrTies   = "ties"  // of a page whose events are in the item: see tie; absent in pages of earlier versions
 	attrSince  = "since" // of a run: the oldest time of its events, Unix seconds
 	attrNew    = "new"   // of a run: the newest time of its events, Unix seconds
 	attrUntil  = "until" // TTL of what is not needed any more: Unix seconds
@@ -61,8 +62,8 @@ type page struct {
 	id          string
 	object      string // key in the bucket, if it is there
 	text        []byte
-	events      []annals.Event
-	marker      bool // the page is sealed, and its events are in the run
+	part
+	marker bool // the page is sealed, and its events are in the run
 }
 
 // next says where the page behind p belongs.
@@ -111,8 +112,9 @@ func (c *calls) page(ctx context.Context, i item) (page, error) {
 	}
 	var err error
 	if p.object != "" {
-		p.text, err = c.logObject(ctx, p.object, i.text(attrHash), name)
+		p.text, p.ties, err = c.logObject(ctx, p.object, i.text(attrHash), name)
 	} else {
+		p.ties = i.bytes(attrTies)
 		p.text, err = inlineText(i, name)
 	}
 	if err == nil {
@@ -124,20 +126,19 @@ func (c *calls) page(ctx context.Context, i item) (page, error) {
 	return p, err
 }
 
-// logObject reads the text of a page or a run from the bucket.
-func (c *calls) logObject(ctx context.Context, key, hash, name string) ([]byte, error) {
+// logObject reads the text of a page or a run and its ties from the bucket.
+func (c *calls) logObject(ctx context.Context, key, hash, name string) (text, ties []byte, err error) {
 	body, err := c.getObject(ctx, key, hash)
 	if err != nil {
 		if errors.Is(err, errNoObject) {
 			err = &annals.Error{Code: annals.CodeDamaged, Message: name + " is missing in the bucket", Err: err, Hint: "annals verify says what is damaged"}
 		}
-		return nil, err
+		return nil, nil, err
 	}
-	text, err := unpack(body)
-	if err != nil {
-		return nil, damaged(name, err)
+	if text, err = unpack(body); err != nil {
+		return nil, nil, damaged(name, err)
 	}
-	return text, nil
+	return text, tiesIn(body), nil
 }
 
 // markerLife is how long a sealed page leaves a marker. Its key must not be free

@@ -126,6 +126,29 @@ func TestEightProcessesLoseNothing(t *testing.T) {
 	wantSound(t, d, processes*eachProcess)
 }
 
+// A process that believes in a version of long ago is told the one of now.
+func TestConflictsNameTheVersionOfNow(t *testing.T) {
+	address := newAddress(t)
+	mustInit(t, address)
+	one, other := annals.New(mustOpen(t, address, nil), nil), annals.New(mustOpen(t, address, nil), nil)
+	if _, err := one.Append(t.Context(), "a", 0, storetest.Event("1", "T", `1`)); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		if _, err := other.Append(t.Context(), "a", annals.Any, storetest.Event(fmt.Sprint("other ", i), "T", `1`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := one.Append(t.Context(), "a", 1, storetest.Event("2", "T", `1`))
+	var conflict *annals.ConflictError
+	if !errors.As(err, &conflict) || conflict.Actual != 4 {
+		t.Fatalf("the stream is at version 4: %v", err)
+	}
+	if commit, err := one.Append(t.Context(), "a", conflict.Actual, storetest.Event("2", "T", `1`)); err != nil || commit.Version != 5 {
+		t.Fatalf("at that version: %+v, %v", commit, err)
+	}
+}
+
 // wantSound verifies a store and the number of events in its log.
 func wantSound(t *testing.T, d *Driver, events int64) {
 	t.Helper()

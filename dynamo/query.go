@@ -217,12 +217,12 @@ func (s *search) read(ctx context.Context, runs []run, yield func(*annals.Event,
 	}
 	for _, r := range runs {
 		s.meter.change(func(p *Plan) { p.Read++ })
-		events, err := s.d.view.run(ctx, r)
+		held, err := s.d.view.run(ctx, r)
 		if err != nil {
 			yield(nil, err)
 			return false
 		}
-		if !s.matching(events, yield) {
+		if !s.matching(held.events, yield) {
 			return false
 		}
 	}

@@ -46,12 +46,12 @@ func (d *Driver) mendIndex(ctx context.Context) error {
 		}
 	}
 	for _, r := range log.runs {
-		events, err := d.calls.runEvents(ctx, r)
+		held, err := d.calls.runPart(ctx, r)
 		if err != nil {
 			return err
 		}
 		var items []item
-		for _, p := range indexRun(r, events) {
+		for _, p := range indexRun(r, held.events) {
 			if i := p.item(); there[xxhash.Sum64String(postingName(p.key, p.run))] != itemSum(i) {
 				items = append(items, i)
 			}

@@ -36,18 +36,18 @@ func (s *Sequencer) sealClosed(ctx context.Context) error {
 func (c *calls) seal(ctx context.Context, pages []page) error {
 	r := run{first: pages[0].first, last: pages[len(pages)-1].last}
 	var text []byte
-	var events []annals.Event
+	var all part
 	for i := range pages {
 		text = append(text, pages[i].text...)
-		events = append(events, pages[i].events...)
+		all.add(pages[i].part)
 	}
-	r.times(events)
+	r.times(all.events)
 	i := item{
 		attrKey: textValue(keyRun), attrAt: numberValue(r.first), attrLast: numberValue(r.last),
 		attrSince: numberValue(r.oldest), attrNew: numberValue(r.newest),
 	}
 	if c.s3 != nil {
-		packed := pack(text)
+		packed := packPart(text, all.ties)
 		r.hash = hashOf(packed)
 		r.object = c.key(runsPrefix, fmt.Sprintf("%019d-%s", r.first, r.hash[:16]))
 		if err := c.putObject(ctx, r.object, packed); err != nil {
@@ -55,7 +55,7 @@ func (c *calls) seal(ctx context.Context, pages []page) error {
 		}
 		i[attrObject], i[attrHash] = textValue(r.object), textValue(r.hash)
 	}
-	if err := c.writeIndex(ctx, r, events); err != nil {
+	if err := c.writeIndex(ctx, r, all.events); err != nil {
 		return err
 	}
 	if _, _, err := c.put(ctx, c.logTable(), i); err != nil && !errors.Is(err, errTaken) {

@@ -296,7 +296,8 @@ func (s *Sequencer) gather(ctx context.Context, commit *stored, events []annals.
 		}
 	}
 	w.text = append(w.text, text...)
-	w.events = append(w.events, events...)
+	t := commit.tie()
+	w.add(part{events, t.append(nil)})
 	s.next[commit.stream] = commit.last() + 1
 	return nil
 }
@@ -344,8 +345,9 @@ func (s *Sequencer) writePage(ctx context.Context, p *page) error {
 	if err != nil {
 		return err
 	}
-	// Lines that pack well must not make a run that no reader can hold.
-	p.size += max(size, int64(len(p.text)/8))
+	// Lines that pack well must not make a run that no reader can hold. Ties do not
+	// count, as shorter runs would cost more postings.
+	p.size += max(size-int64(len(p.ties)), int64(len(p.text)/8))
 	i[attrSize] = numberValue(p.size)
 	there, _, err := c.put(ctx, c.logTable(), i)
 	switch {
@@ -362,6 +364,7 @@ func (s *Sequencer) writePage(ctx context.Context, p *page) error {
 // placePage puts the events of a page into its item or the bucket, and returns
 // the bytes that they take.
 func (c *calls) placePage(ctx context.Context, p *page, i item) (int64, error) {
+	i[attrTies] = bytesValue(p.ties)
 	i[attrEvents] = attribute(i, p.text)
 	switch {
 	case i.writeUnits() <= c.sizes.pageUnits || c.s3 == nil && i.size() <= maxItem:
@@ -372,10 +375,11 @@ func (c *calls) placePage(ctx context.Context, p *page, i item) (int64, error) {
 			Hint: "only a store with a bucket takes commits of this size",
 		}
 	}
-	packed := pack(p.text)
+	packed := packPart(p.text, p.ties)
 	// A key of its own, so that who loses the race can remove it.
 	p.object = c.key(pagesPrefix, fmt.Sprintf("%019d-%x", p.first, p.id))
 	delete(i, attrEvents)
+	delete(i, attrTies)
 	i[attrObject], i[attrHash] = textValue(p.object), textValue(hashOf(packed))
 	return int64(len(packed)), c.putObject(ctx, p.object, packed)
 }

@@ -164,7 +164,31 @@ func (s *simulation) check(d *Driver) error {
 	if len(report.Problems) > 0 || report.Waiting > 0 || report.Events != total {
 		return fmt.Errorf("%d events, verify: %+v", total, report)
 	}
+	if err := s.checkChain(ctx, store, total); err != nil {
+		return err
+	}
 	return s.checkLog(ctx, store)
+}
+
+// checkChain wants the chain to have every event, and each commit to name the hash
+// of the one before it in its stream.
+func (s *simulation) checkChain(ctx context.Context, store *annals.Store, total int64) error {
+	heads := map[string]annals.Hash{}
+	for c, err := range store.Chain(ctx, 0, 0) {
+		if err != nil {
+			return err
+		}
+		e := &c.Events[0]
+		if c.Unchained || c.Previous != heads[e.Stream] {
+			return fmt.Errorf("%s@%d names the hash %s, unchained %t, and before it is %s", e.Stream, e.Version, c.Previous, c.Unchained, heads[e.Stream])
+		}
+		heads[e.Stream] = c.Hash()
+		total -= int64(len(c.Events))
+	}
+	if total != 0 {
+		return fmt.Errorf("the chain leaves %d events out", total)
+	}
+	return nil
 }
 
 // checkLog compares what readers saw, and what queries find, with the log.

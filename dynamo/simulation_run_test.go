@@ -11,7 +11,7 @@ import (
 )
 
 var (
-	schedules = flag.Int("schedules", 1200, "schedules that TestSimulation runs")
+	schedules = flag.Int("schedules", 1000, "schedules that TestSimulation runs")
 	scheduleN = flag.Uint64("schedule", 0, "the one schedule that TestSimulation runs")
 )
 
@@ -53,7 +53,7 @@ func TestSimulation(t *testing.T) {
 
 // Each bug that a build tag plants must be found.
 func TestSimulationFindsPlantedBugs(t *testing.T) {
-	for _, tag := range []string{"annals_no_head_check", "annals_no_heal", "annals_no_duplicate_drop"} {
+	for _, tag := range []string{"annals_no_head_check", "annals_no_heal", "annals_no_duplicate_drop", "annals_stale_hash"} {
 		t.Run(tag, func(t *testing.T) {
 			t.Parallel()
 			out, err := exec.Command("go", "test", "-count=1", "-timeout=5m", "-tags", tag, "-run", "^TestSimulation$", "-schedules=3000", ".").CombinedOutput()

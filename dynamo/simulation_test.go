@@ -236,15 +236,19 @@ func (s *simulation) environment() {
 	}
 }
 
-// run runs a schedule: writers, readers and two workers with faults, then, in
-// peace, one worker that must bring all to its end.
+// run runs a schedule: writers, readers, two workers, and in half of the schedules two
+// functions that are given batches, with faults; then, in peace, one worker that must
+// bring all to its end.
 func (s *simulation) run(steps int) error {
 	for i := range 2 + s.random.IntN(2) {
 		s.add(fmt.Sprint("writer ", i), s.writer)
 	}
 	s.add("reader", s.reader)
 	s.add("worker 1", s.worker)
-	s.add("worker 2", s.worker)
+	if s.add("worker 2", s.worker); s.random.IntN(2) == 0 {
+		s.add("pushed 1", s.pushed)
+		s.add("pushed 2", s.pushed)
+	}
 	for range steps {
 		s.environment()
 		alive := slices.DeleteFunc(slices.Clone(s.actors), func(a *actor) bool { return a.ended })

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"slices"
 
 	"github.com/eb901187/annals"
 )
@@ -85,9 +86,23 @@ func (c *calls) commitsBackward(ctx context.Context, stream string, from, to int
 	}
 }
 
-// stream yields the events of a stream with from ≤ version ≤ to.
-func (c *calls) stream(ctx context.Context, stream string, from, to int64, backward bool) iter.Seq2[annals.Event, error] {
-	return func(yield func(annals.Event, error) bool) {
+// committed is a commit with its events.
+type committed struct {
+	stored
+	events []annals.Event
+}
+
+// keepDigest takes the digest of events that are in the bucket, where the item does
+// not have it: their reader may change them, and they are not fetched again.
+func (c *committed) keepDigest() {
+	if c.body() != "" && c.digest == (annals.Hash{}) {
+		c.digest = annals.Digest(c.stream, c.events)
+	}
+}
+
+// read is commits, with their events.
+func (c *calls) read(ctx context.Context, stream string, from, to int64, backward bool) iter.Seq2[*committed, error] {
+	return func(yield func(*committed, error) bool) {
 		var before *stored
 		for s, err := range c.commits(ctx, stream, from, to, backward) {
 			var events []annals.Event
@@ -99,24 +114,11 @@ func (c *calls) stream(ctx context.Context, stream string, from, to int64, backw
 				events, err = c.events(ctx, &s)
 			}
 			if err != nil {
-				yield(annals.Event{}, err)
+				yield(nil, err)
 				return
 			}
-			for i := range events {
-				e := &events[i]
-				if backward {
-					e = &events[len(events)-1-i]
-				}
-				if e.Version < from || e.Version > to {
-					continue
-				}
-				if err := ctx.Err(); err != nil {
-					yield(annals.Event{}, err)
-					return
-				}
-				if !yield(*e, nil) {
-					return
-				}
+			if !yield(&committed{s, events}, nil) {
+				return
 			}
 		}
 	}
@@ -148,23 +150,42 @@ func (d *Driver) Stream(ctx context.Context, stream string, from, to int64, back
 		defer done()
 		whole := !backward && from == 1 && to == math.MaxInt64
 		seen := head{}
-		for e, err := range d.calls.stream(ctx, stream, from, to, backward) {
+		var last *committed
+		for commit, err := range d.calls.read(ctx, stream, from, to, backward) {
 			if err != nil {
 				yield(annals.Event{}, d.ended(err))
 				return
 			}
-			if whole {
-				seen.extend(e.Version, []uint64{idHash(e.ID)})
-				if len(seen.ids) > 2*window {
-					seen.prune()
+			if last = commit; whole {
+				seen.follow(commit.events)
+				commit.keepDigest()
+			}
+			if backward {
+				slices.Reverse(commit.events)
+			}
+			for _, e := range commit.events {
+				if e.Version < from || e.Version > to {
+					continue
+				}
+				if err := ctx.Err(); err != nil {
+					yield(annals.Event{}, d.ended(err))
+					return
+				}
+				if !yield(e, nil) {
+					return
 				}
 			}
-			if !yield(e, nil) {
+		}
+		if !whole {
+			return
+		}
+		if last != nil {
+			// From the item: what was yielded is its reader's to change.
+			if seen.hash, err = d.calls.hash(ctx, &last.stored); err != nil {
+				yield(annals.Event{}, d.ended(err))
 				return
 			}
 		}
-		if whole {
-			d.heads.learn(stream, seen.version, seen.ids)
-		}
+		d.heads.learn(stream, &seen)
 	}
 }

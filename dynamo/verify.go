@@ -31,17 +31,18 @@ func (r *Report) problem(format string, args ...any) {
 }
 
 // Verify reads both tables and the bucket: every commit of the events table can
-// be read and stands in the log once, in the order of its stream; the log has no
-// gap; every run has the postings that its events make, and no others. progress,
-// if it is not nil, is told how many events were checked. An error is one of
-// reading, not a finding.
+// be read, names the hash of the one before it, and stands in the log once, in the
+// order of its stream; the log has no gap; every run has the postings that its
+// events make, and no others. What a stream's last commit says is held against the
+// log alone, as no commit names its hash yet. progress, if it is not nil, is told
+// how many events were checked. An error is one of reading, not a finding.
 func (d *Driver) Verify(ctx context.Context, progress func(int64)) (Report, error) {
 	ctx, done, err := d.begin(ctx, "verify")
 	if err != nil {
 		return Report{}, err
 	}
 	defer done()
-	v := verifier{calls: d.calls, progress: progress, streams: map[string]*chain{}, postings: map[string]uint64{}}
+	v := verifier{calls: d.calls, progress: progress, streams: map[string]*history{}, postings: map[string]uint64{}}
 	for _, step := range []func(context.Context) error{v.log, v.index, v.events} {
 		if err := step(ctx); err != nil {
 			return v.report, d.ended(err)
@@ -51,26 +52,11 @@ func (d *Driver) Verify(ctx context.Context, progress func(int64)) (Report, erro
 	return v.report, nil
 }
 
-// chain is what the log says of a stream: its next version, and a hash over all
-// of its events.
-type chain struct {
-	next int64
-	sum  uint64
-}
-
-func (c *chain) add(e *annals.Event) {
-	one := *e
-	one.Position = 0
-	line := one.AppendJSON(nil, true)
-	c.sum = c.sum*31 + xxhash.Sum64(line)
-	c.next = e.Version + 1
-}
-
 type verifier struct {
 	calls    *calls
 	progress func(int64)
 	report   Report
-	streams  map[string]*chain
+	streams  map[string]*history
 	postings map[string]uint64 // hashes of the postings that runs must have
 	sealed   int64
 }
@@ -84,13 +70,12 @@ func (v *verifier) log(ctx context.Context) error {
 	}
 	v.sealed = log.sealed()
 	for _, r := range log.runs {
-		events, err := v.calls.runEvents(ctx, r)
+		held, err := v.calls.runPart(ctx, r)
 		if err = v.finding(err); err != nil {
 			return err
 		}
-		for i := range events {
-			v.event(&events[i])
-		}
+		events := held.events
+		v.part(held)
 		if timed := r; len(events) > 0 {
 			if timed.times(events); timed != r {
 				v.report.problem("the run at position %d says that its events are of other times than they are", r.first)
@@ -101,11 +86,43 @@ func (v *verifier) log(ctx context.Context) error {
 		}
 	}
 	for _, p := range log.pages {
-		for i := range p.events {
-			v.event(&p.events[i])
-		}
+		v.part(p.part)
 	}
 	return nil
+}
+
+// part takes in a part of the log.
+func (v *verifier) part(p part) {
+	if len(p.events) == 0 {
+		return
+	}
+	ties, err := p.parse()
+	if err != nil {
+		v.report.problem("%s", strings.TrimPrefix(err.Error(), "annals: "))
+		ties = []tie{{count: int64(len(p.events)), kind: inItems}}
+	}
+	events := p.events
+	for _, t := range ties {
+		own := events[:t.count]
+		events = events[t.count:]
+		for i := range own {
+			v.event(&own[i])
+			if t.kind == inItems {
+				v.streams[own[i].Stream].known = false
+			}
+		}
+		if t.kind != inItems {
+			c := annals.ChainedCommit{Previous: t.previous, Unchained: t.kind == untied, Events: own}
+			v.link(v.streams[own[0].Stream], &c, "the log")
+		}
+	}
+}
+
+// link checks the hash that a commit names.
+func (v *verifier) link(h *history, c *annals.ChainedCommit, where string) {
+	if problem := h.link(c); problem != "" {
+		v.report.problem("in %s %s", where, problem)
+	}
 }
 
 // finding turns damage into a problem of the report.
@@ -118,15 +135,15 @@ func (v *verifier) finding(err error) error {
 }
 
 func (v *verifier) event(e *annals.Event) {
-	c := v.streams[e.Stream]
-	if c == nil {
-		c = &chain{next: 1}
-		v.streams[e.Stream] = c
+	h := v.streams[e.Stream]
+	if h == nil {
+		h = newHistory()
+		v.streams[e.Stream] = h
 	}
-	if e.Version != c.next {
-		v.report.problem("position %d holds %s@%d, and version %d must come next", e.Position, e.Stream, e.Version, c.next)
+	if e.Version != h.next {
+		v.report.problem("position %d holds %s@%d, and version %d must come next", e.Position, e.Stream, e.Version, h.next)
 	}
-	c.add(e)
+	h.add(e)
 	if v.report.Events++; v.progress != nil {
 		v.progress(v.report.Events)
 	}
@@ -173,7 +190,7 @@ func (v *verifier) index(ctx context.Context) error {
 // stream together and in order.
 func (v *verifier) events(ctx context.Context) error {
 	var stream string
-	var seen chain
+	seen := newHistory()
 	inTable := map[string]bool{}
 	for i, err := range v.calls.scan(ctx, v.calls.eventsTable()) {
 		if err != nil {
@@ -182,29 +199,15 @@ func (v *verifier) events(ctx context.Context) error {
 		s, err := newStored(i)
 		if err == nil && s.stream != stream {
 			v.compare(stream, seen)
-			stream, seen = s.stream, chain{next: 1}
+			stream, seen = s.stream, newHistory()
 			inTable[stream] = true
 		}
-		if err == nil && s.first != seen.next {
-			v.report.problem("%s: version %d must come next", s.name(), seen.next)
-		}
-		var events []annals.Event
 		if err == nil {
-			events, err = v.calls.events(ctx, &s)
+			err = v.commit(ctx, &s, seen)
 		}
 		if err = v.finding(err); err != nil {
 			return err
 		}
-		logged := v.streams[s.stream]
-		if logged == nil || s.first >= logged.next {
-			v.report.Waiting++
-			seen.next = s.last() + 1
-			continue
-		}
-		for k := range events {
-			seen.add(&events[k])
-		}
-		seen.next = s.last() + 1
 	}
 	v.compare(stream, seen)
 	for stream := range v.streams {
@@ -215,9 +218,36 @@ func (v *verifier) events(ctx context.Context) error {
 	return nil
 }
 
+// commit takes in a commit of the events table.
+func (v *verifier) commit(ctx context.Context, s *stored, seen *history) error {
+	if s.first != seen.next {
+		v.report.problem("%s is in the events table where version %d must come next: a commit was removed, or one was put there", s.at(), seen.next)
+	}
+	events, err := v.calls.events(ctx, s)
+	if err == nil {
+		c := s.chainedCommit(events)
+		v.link(seen, &c, "the events table")
+		if s.digest != (annals.Hash{}) && s.digest != annals.Digest(s.stream, events) {
+			v.report.problem("the item of %s names %s as the digest of its events, and they make another", s.at(), s.digest)
+		}
+	} else {
+		seen.known = false
+	}
+	if logged := v.streams[s.stream]; logged == nil || s.first >= logged.next {
+		v.report.Waiting++
+	} else {
+		for k := range events {
+			seen.add(&events[k])
+		}
+		seen.logged, seen.loggedKnown = seen.hash, seen.known
+	}
+	seen.next = s.last() + 1
+	return err
+}
+
 // compare compares what the table and the log say of a stream, as far as the log
 // has it.
-func (v *verifier) compare(stream string, seen chain) {
+func (v *verifier) compare(stream string, seen *history) {
 	logged := v.streams[stream]
 	switch {
 	case logged == nil:
@@ -225,5 +255,7 @@ func (v *verifier) compare(stream string, seen chain) {
 		v.report.problem("the log holds stream %s up to version %d, and the events table up to %d", stream, logged.next-1, seen.next-1)
 	case seen.sum != logged.sum:
 		v.report.problem("the events of stream %s differ between the log and the events table", stream)
+	case logged.known && seen.loggedKnown && seen.logged != logged.hash:
+		v.report.problem("%s has another hash in the log than in the events table: they differ in the hashes that commits name, or in which events are one commit", eventName(stream, logged.last))
 	}
 }

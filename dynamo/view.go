@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-
-	"github.com/eb901187/annals"
 )
 
 // A view is what this process knows of the log. What it holds never changes in
@@ -176,20 +174,20 @@ func (v *view) readPages(ctx context.Context, eventual bool) (again bool, err er
 }
 
 type decodedRun struct {
-	first  int64
-	events []annals.Event
+	first int64
+	part
 }
 
 // recentRuns bounds the decoded runs in memory: who reads the log in small
 // parts, as over HTTP, reads a run many times.
 const recentRuns = 4
 
-// run returns the events of a run.
-func (v *view) run(ctx context.Context, r run) ([]annals.Event, error) {
+// run returns what a run holds.
+func (v *view) run(ctx context.Context, r run) (part, error) {
 	select {
 	case <-v.turn:
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return part{}, ctx.Err()
 	}
 	at := slices.IndexFunc(v.recent, func(d decodedRun) bool { return d.first == r.first })
 	var found decodedRun
@@ -199,56 +197,56 @@ func (v *view) run(ctx context.Context, r run) ([]annals.Event, error) {
 	}
 	v.turn <- struct{}{}
 	if at >= 0 {
-		return found.events, nil
+		return found.part, nil
 	}
-	events, err := v.calls.runEvents(ctx, r)
+	held, err := v.calls.runPart(ctx, r)
 	if err != nil {
-		return nil, err
+		return part{}, err
 	}
 	select {
 	case <-v.turn:
-		v.recent = slices.Insert(v.recent, 0, decodedRun{r.first, events})
+		v.recent = slices.Insert(v.recent, 0, decodedRun{r.first, held})
 		v.recent = v.recent[:min(len(v.recent), recentRuns)]
 		v.turn <- struct{}{}
 	default:
 	}
-	return events, nil
+	return held, nil
 }
 
-// runEvents reads the events of a run from its object or its pages.
-func (c *calls) runEvents(ctx context.Context, r run) ([]annals.Event, error) {
+// runPart reads what a run holds from its object or its pages.
+func (c *calls) runPart(ctx context.Context, r run) (part, error) {
 	name := fmt.Sprintf("the run of positions %d to %d", r.first, r.last)
-	var events []annals.Event
+	var held part
 	var err error
 	if r.object != "" {
 		var text []byte
-		if text, err = c.logObject(ctx, r.object, r.hash, name); err == nil {
-			events, err = parsePage(text, r.first, name)
+		if text, held.ties, err = c.logObject(ctx, r.object, r.hash, name); err == nil {
+			held.events, err = parsePage(text, r.first, name)
 		}
 	} else {
 		for _, eventual := range []bool{true, false} { // the second time if the first came too early
-			if events, err = c.pageEvents(ctx, r, eventual); int64(len(events)) == r.last-r.first+1 {
+			if held, err = c.pagesOf(ctx, r, eventual); int64(len(held.events)) == r.last-r.first+1 {
 				break
 			}
 		}
 	}
-	if err == nil && int64(len(events)) != r.last-r.first+1 {
-		err = damaged(name, fmt.Errorf("it holds %d events", len(events)))
+	if err == nil && int64(len(held.events)) != r.last-r.first+1 {
+		err = damaged(name, fmt.Errorf("it holds %d events", len(held.events)))
 	}
-	return events, err
+	return held, err
 }
 
-// pageEvents reads a run that no bucket took.
-func (c *calls) pageEvents(ctx context.Context, r run, eventual bool) (events []annals.Event, err error) {
+// pagesOf reads a run that no bucket took.
+func (c *calls) pagesOf(ctx context.Context, r run, eventual bool) (held part, err error) {
 	for i, err := range c.query(ctx, c.logTable(), span{pk: keyLog, from: r.first, to: r.last, eventual: eventual}) {
 		var p page
 		if err == nil {
 			p, err = c.page(ctx, i)
 		}
 		if err != nil {
-			return nil, err
+			return part{}, err
 		}
-		events = append(events, p.events...)
+		held.add(p.part)
 	}
-	return events, nil
+	return held, nil
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	iofs "io/fs"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -37,7 +36,7 @@ func backup(ctx context.Context, dir, to string, opts Options) (position int64, 
 		}
 		return 0, err
 	}
-	if err := checkFormat(fs, dir); err != nil {
+	if _, err := readFormat(fs, dir); err != nil {
 		return 0, err
 	}
 	if err := checkOutside(fs, dir, to); err != nil {
@@ -64,7 +63,14 @@ func backup(ctx context.Context, dir, to string, opts Options) (position int64, 
 	if position, err = copyLog(ctx, fs, fs.PathJoin(dir, logDir), fs.PathJoin(partial, logDir), opts.Progress); err != nil {
 		return 0, errors.Join(err, fs.RemoveAll(partial))
 	}
-	if err := writeFormat(fs, partial); err != nil {
+	// FORMAT is raised before there are records of that format: what it says after the
+	// copying allows for all that was copied, and the program that can open the store
+	// can open its backup.
+	version, err := readFormat(fs, dir)
+	if err != nil {
+		return 0, err
+	}
+	if err := writeFormat(fs, partial, version); err != nil {
 		return 0, err
 	}
 	if err := ignoreMissing(fs.Remove(to)); err != nil {
@@ -105,8 +111,7 @@ func copyLog(ctx context.Context, fs vfs.FS, from, to string, progress func(int6
 		c, err := copySegmentBesideWriter(ctx, fs, from, to, base, position)
 		if err != nil {
 			if errors.Is(err, iofs.ErrNotExist) && base > 0 {
-				// A crash between a footer and the next segment.
-				return position, checkNoneBehind(fs, from, base)
+				err = damaged(fs.PathJoin(from, segmentName(base)), 0, "the segment is missing")
 			}
 			return position, err
 		}
@@ -117,20 +122,6 @@ func copyLog(ctx context.Context, fs vfs.FS, from, to string, progress func(int6
 		}
 		base += c.size
 	}
-}
-
-func checkNoneBehind(fs vfs.FS, dir string, base int64) error {
-	names, err := fs.List(dir)
-	if err != nil {
-		return err
-	}
-	if slices.ContainsFunc(names, func(name string) bool {
-		other, ok := segmentBase(name)
-		return ok && other >= base
-	}) {
-		return damaged(fs.PathJoin(dir, segmentName(base)), 0, "the segment is missing")
-	}
-	return nil
 }
 
 type copied struct {

@@ -31,9 +31,10 @@ type committer struct {
 
 	buf     []byte
 	entries []entry
-	heads   map[string]int64 // versions of streams with events in this batch
-	ids     map[idKey]int64  // versions of the ids in this batch
+	heads   map[string]head // of streams with events in this batch
+	ids     map[idKey]int64 // versions of the ids in this batch
 	spare   chan spareSegment
+	format  int // what FORMAT says
 }
 
 type idKey struct{ stream, id string }
@@ -48,8 +49,9 @@ type pending struct {
 	events   []annals.Event
 	hashes   []uint64
 	records  []byte
+	digest   annals.Hash
 	// What lookUp found, before the committer's turn.
-	version    int64   // of the stream
+	head       head    // of the stream
 	inTail     bool    // a tail held the stream
 	held       []int64 // versions that the ids have in the stream, 0 for none
 	generation uint64
@@ -114,6 +116,7 @@ func (d *driver) prepare(p *pending, stream string, expected int64, events []ann
 		p.hashes = append(p.hashes, idHash(stream, events[i].ID))
 		p.records = appendRecord(p.records, stream, &events[i], i, len(events))
 	}
+	p.digest = annals.Digest(stream, events)
 	return d.lookUp(p)
 }
 
@@ -185,6 +188,9 @@ func (d *driver) commitBatch(batch []*pending) {
 	}
 	err := c.failed
 	if err == nil {
+		err = d.raiseFormat()
+	}
+	if err == nil {
 		err = d.sealIfDue()
 	}
 	if err == nil {
@@ -231,40 +237,45 @@ func refuse(batch []*pending, err error) {
 // records into the batch.
 func (d *driver) place(p *pending, start int64) error {
 	c := &d.commit
-	head, err := d.head(p)
+	before, err := d.head(p)
 	if err != nil {
 		return err
 	}
-	if p.expected != annals.Any && p.expected != head {
-		return &annals.ConflictError{Stream: p.stream, Expected: p.expected, Actual: head}
+	if p.expected != annals.Any && p.expected != before.version && !planted.noVersionCheck {
+		return &annals.ConflictError{Stream: p.stream, Expected: p.expected, Actual: before.version}
 	}
-	position := c.end.position + int64(len(c.entries))
+	at := place{
+		batch: start, position: c.end.position + int64(len(c.entries)),
+		version: before.version, previous: before.hash,
+	}
 	rest := p.records
 	for i := range p.events {
 		e := &p.events[i]
-		head++
-		position++
-		address := start + int64(len(c.buf))
-		n := finishRecord(rest, position, head, start)
+		at.version++
+		at.position++
+		at.address = start + int64(len(c.buf))
+		n := finishRecord(rest, at)
 		c.buf = append(c.buf, rest[:n]...)
 		rest = rest[n:]
-		c.ids[idKey{p.stream, e.ID}] = head
+		c.ids[idKey{p.stream, e.ID}] = at.version
 		c.entries = append(c.entries, entry{
 			stream: p.stream, typ: e.Type, source: e.Source, correlation: e.Correlation,
-			id: p.hashes[i], version: head, address: address,
+			id: p.hashes[i], version: at.version, address: at.address,
 		})
 	}
-	c.heads[p.stream] = head
-	p.result = annals.Commit{Stream: p.stream, Version: head, Count: len(p.events), Position: position}
+	hash := annals.Link(before.hash, before.version+1, len(p.events), p.digest)
+	c.entries[len(c.entries)-1].hash = hash
+	c.heads[p.stream] = head{at.version, hash}
+	p.result = annals.Commit{Stream: p.stream, Version: at.version, Count: len(p.events), Position: at.position}
 	return nil
 }
 
-// head returns the version that the stream has for p, after refusing ids that
-// it holds already.
-func (d *driver) head(p *pending) (int64, error) {
-	if d.moved(p) {
+// head returns where the stream ends for p, after refusing ids that it holds
+// already.
+func (d *driver) head(p *pending) (head, error) {
+	if d.moved(p) && !planted.noSecondLook {
 		if err := d.lookUp(p); err != nil {
-			return 0, err
+			return head{}, err
 		}
 	}
 	batched, inBatch := d.commit.heads[p.stream]
@@ -277,14 +288,14 @@ func (d *driver) head(p *pending) (int64, error) {
 		if version == 0 && inBatch {
 			version = d.commit.ids[idKey{p.stream, id}]
 		}
-		if version > 0 {
-			return 0, &annals.DuplicateError{Stream: p.stream, ID: id, Version: version}
+		if version > 0 && !planted.noIDCheck {
+			return head{}, &annals.DuplicateError{Stream: p.stream, ID: id, Version: version}
 		}
 	}
 	if inBatch {
 		return batched, nil
 	}
-	return p.version, nil
+	return p.head, nil
 }
 
 // write makes the batch durable. An error that matches ErrUnknownOutcome means
@@ -298,10 +309,12 @@ func (d *driver) write(start int64) error {
 		}
 		return storeErr(d.dir, "writing the log", err)
 	}
-	if err := c.active.file.SyncData(); err != nil {
-		// After a failed sync the kernel may drop the pages and report the
-		// next sync as good: nothing written here can be trusted any more.
-		return d.fail(err)
+	if !planted.noSync {
+		if err := c.active.file.SyncData(); err != nil {
+			// After a failed sync the kernel may drop the pages and report the
+			// next sync as good: nothing written here can be trusted any more.
+			return d.fail(err)
+		}
 	}
 	_, _ = c.digest.Write(c.buf) // never fails
 	return nil

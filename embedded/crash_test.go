@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
@@ -176,4 +177,38 @@ func TestDiskFull(t *testing.T) {
 	}
 	mustClose(t, s)
 	wantClean(t, dir, int64(stored+3000), &Options{Logger: quiet()})
+}
+
+// What an event's data holds can't make damage of a write that a crash has torn, be it
+// a part of another store's log.
+func TestDataLikeRecordsMakesNoDamageOfATornWrite(t *testing.T) {
+	fs := vfs.NewMem()
+	s := openTest(t, "store", Options{FS: fs})
+	record := appendRecord(nil, "other", &annals.Event{ID: "1", Type: "T", Source: "s"}, 0, 1)
+	finishRecord(record, place{address: 1 << 40, batch: 1 << 40, position: 9, version: 9})
+	var records []byte
+	for shift := range recordAlign {
+		records = append(records, record...)
+		records = append(records, make([]byte, recordAlign-shift)...)
+		records = append(records, 1)
+	}
+	events := []annals.Event{{Type: "T", Data: bytes.Repeat([]byte{7}, 3*sector)}, {Type: "T", Data: records}}
+	for i := range events {
+		events[i].ContentType = "application/octet-stream"
+	}
+	if _, err := s.Append(t.Context(), "a", annals.Any, events...); err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, s)
+	file, err := fs.OpenReadWrite(fs.PathJoin("store/log", segmentName(0)), vfs.WriteCategoryUnspecified)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file.WriteAt(make([]byte, sector), 2*sector); err != nil {
+		t.Fatal(err)
+	}
+	if err := file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	wantClean(t, "store", 0, &Options{FS: fs, Logger: quiet()})
 }

@@ -56,7 +56,7 @@ func usedBytes(t *testing.T, file string, text []byte) int {
 }
 
 // Any flipped bit in the log refuses to open, names the file, and is listed by
-// Verify. The padding of records and the gap before a footer carry no facts.
+// Verify, also between the last record of a segment and its footer.
 func TestEveryFlippedBitIsFound(t *testing.T) {
 	original := damagedStore(t)
 	const seed, flips = 7, 60

@@ -13,6 +13,11 @@
 //	annals-data/log/    segments, named by the address that they start at
 //	annals-data/index/  Pebble
 //
+// Each commit carries the hash of the one before it in its stream, which Verify
+// follows and Store.Chain shows: what is changed, removed or put elsewhere is named
+// although somebody mended all checksums. A store that an older program made opens as
+// it is; the first append to it raises its FORMAT, and older programs refuse it then.
+//
 // Backup copies a store, also one that another process is writing to; a copy of
 // the directory of a closed store is a backup too. Verify checks every event and
 // every index entry.

@@ -1,7 +1,6 @@
 package embedded
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -47,21 +46,14 @@ const (
 	indexDir   = "index"
 )
 
-// storeFormat is what FORMAT holds.
-type storeFormat struct {
-	Format  string `json:"format"`
-	Version int    `json:"version"`
-}
-
-var currentFormat = storeFormat{Format: "annals-embedded", Version: 1}
-
 // Open opens the store in dir, making it if there is none. One process has it
 // open at a time: another gets ErrInUse. After a crash it finds the end of the
 // log, drops what was never acknowledged, and reads the newest events into the
 // index again; a missing index is built from the log.
 //
-// Damage refuses to open with ErrDamaged and its place: in the newest segments
-// up to 1 GiB at once, in older ones when they are read. Verify looks at all.
+// Damage refuses to open with ErrDamaged and its place, and changes nothing: in the
+// newest segments up to 1 GiB at once, in older ones when they are read. Verify looks
+// at all.
 func Open(dir string, opts *Options) (*annals.Store, error) {
 	d, err := OpenDriver(dir, opts)
 	if err != nil {
@@ -160,14 +152,34 @@ func lockDir(dir string, opts Options) (io.Closer, error) {
 		return nil, err
 	}
 	if isNew {
-		err = writeFormat(fs, dir)
+		err = makeStore(fs, dir, opts.maxSegment)
 	} else {
-		err = checkFormat(fs, dir)
+		_, err = readFormat(fs, dir)
 	}
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
 	return lock, nil
+}
+
+// makeStore makes the first segment and then FORMAT: where FORMAT is there, the log is.
+// What the log holds already, of an attempt that a crash ended, stays.
+func makeStore(fs vfs.FS, dir string, largest int64) error {
+	path := fs.PathJoin(dir, logDir)
+	l, err := openLog(fs, path, largest)
+	if err == nil && len(l.segments()) == 0 {
+		var s *segment
+		if s, err = createSegment(fs, path, 0, nextSegmentSize(l, 0)); err == nil {
+			l.add(s)
+		}
+	}
+	if err == nil {
+		err = errors.Join(l.close(), syncDir(fs, dir))
+	}
+	if err != nil {
+		return err
+	}
+	return writeFormat(fs, dir, currentFormat.Version)
 }
 
 // lockStore locks a store under the one name that all its spellings share, as the
@@ -232,59 +244,11 @@ func checkEmpty(fs vfs.FS, dir string) error {
 	return nil
 }
 
-func writeFormat(fs vfs.FS, dir string) error {
-	text, err := json.Marshal(currentFormat)
-	if err != nil {
-		return err
-	}
-	name := fs.PathJoin(dir, formatFile)
-	if err := writeFile(fs, name+".new", append(text, '\n')); err != nil {
-		return err
-	}
-	if err := fs.Rename(name+".new", name); err != nil {
-		return err
-	}
-	if err := syncDir(fs, dir); err != nil {
-		return err
-	}
-	return syncDir(fs, fs.PathDir(dir))
-}
-
-func writeFile(fs vfs.FS, name string, text []byte) error {
-	file, err := fs.Create(name, vfs.WriteCategoryUnspecified)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(text)
-	return errors.Join(err, file.Sync(), file.Close())
-}
-
-func checkFormat(fs vfs.FS, dir string) error {
-	name := fs.PathJoin(dir, formatFile)
-	file, err := fs.Open(name)
-	if err != nil {
-		return err
-	}
-	text, err := io.ReadAll(file)
-	if err = errors.Join(err, file.Close()); err != nil {
-		return err
-	}
-	var f storeFormat
-	if json.Unmarshal(text, &f) != nil || f.Format != currentFormat.Format {
-		return damaged(name, 0, "this is not the format file of a store")
-	}
-	if f.Version != currentFormat.Version {
-		return &annals.Error{
-			Code:    annals.CodeInvalid,
-			Message: fmt.Sprintf("the store in %s has format version %d, this program knows %d", dir, f.Version, currentFormat.Version),
-			Hint:    "use the version of annals that made it",
-		}
-	}
-	return nil
-}
-
 // load opens log and index and brings the index up to the log's end.
 func (d *driver) load(opts Options) (err error) {
+	if d.commit.format, err = readFormat(d.fs, d.dir); err != nil {
+		return err
+	}
 	path := d.fs.PathJoin(d.dir, logDir)
 	if err := removeUnfinished(d.fs, path); err != nil {
 		return err
@@ -292,13 +256,13 @@ func (d *driver) load(opts Options) (err error) {
 	if d.log, err = openLog(d.fs, path, opts.maxSegment); err != nil {
 		return err
 	}
-	r, err := recoverLog(d.log, opts.hashBudget)
+	r, err := recoverLog(d.log, d.commit.format, opts.hashBudget)
 	if err != nil {
 		return err
 	}
 	d.end = r.logEnd
 	d.commit.active, d.commit.digest, d.commit.end = r.active, r.digest, r.logEnd
-	d.commit.heads, d.commit.ids = map[string]int64{}, map[idKey]int64{}
+	d.commit.heads, d.commit.ids = map[string]head{}, map[idKey]int64{}
 	d.commit.idle.L = &d.commit.mu
 
 	path = d.fs.PathJoin(d.dir, indexDir)

@@ -171,7 +171,7 @@ func TestStreamThatCameIntoATailMeanwhileHasMoved(t *testing.T) {
 	if _, err := s.Append(t.Context(), "a", 0, annals.Event{ID: "1", Type: "T"}); err != nil {
 		t.Fatal(err)
 	}
-	if !d.moved(&pending{stream: "a", version: 1, generation: d.generation}) {
+	if !d.moved(&pending{stream: "a", head: head{version: 1}, generation: d.generation}) {
 		t.Error("the stream has not moved on")
 	}
 }

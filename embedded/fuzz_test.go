@@ -14,13 +14,13 @@ import (
 // refused; and every event survives its record.
 func FuzzRecord(f *testing.F) {
 	seed := appendRecord(nil, "order-7", &annals.Event{ID: "1", Type: "T", Source: "s", Data: []byte(`{}`), Attributes: map[string]string{"subject": "x"}}, 0, 1)
-	finishRecord(seed, 1, 1, prologueSize)
+	finishRecord(seed, place{address: prologueSize, batch: prologueSize, position: 1, version: 1})
 	f.Add(seed, "order-7", "id", []byte(`{"a":1}`), int64(1588363200), "subject")
 	f.Add([]byte{}, "", "", []byte(nil), int64(-62135596800), "")
 	f.Add(bytes.Repeat([]byte{0xff}, headerSize+8), "a", "b", []byte{0}, int64(253402300799), "k")
 	f.Fuzz(func(t *testing.T, raw []byte, stream, id string, data []byte, seconds int64, attribute string) {
-		if h, ok := parseHeader(raw); ok && h.bodyLen <= int64(len(raw)-headerSize) {
-			if b, ok := parseBody(raw[headerSize : headerSize+h.bodyLen]); ok {
+		if h, ok := parseHeader(raw); ok && h.headerLen+h.bodyLen <= int64(len(raw)) {
+			if b, ok := parseBody(raw[h.headerLen : h.headerLen+h.bodyLen]); ok {
 				b.event(&h)
 			}
 		}
@@ -28,18 +28,23 @@ func FuzzRecord(f *testing.F) {
 			b.event(&header{})
 		}
 		in := annals.Event{ID: id, Type: "T", Source: "s", Time: time.Unix(seconds, 5).UTC(), ContentType: "text/plain", Data: data, Attributes: map[string]string{attribute: id}}
-		record := appendRecord(nil, stream, &in, 2, 5)
-		if n := finishRecord(record, 9, 8, 64); n != int64(len(record)) || n%recordAlign != 0 {
+		index := len(id) % 2
+		record := appendRecord(nil, stream, &in, index, 5)
+		at := place{address: 1000, batch: 64, position: 9, version: 8, previous: annals.Digest(id, nil)}
+		if n := finishRecord(record, at); n != int64(len(record)) || n%recordAlign != 0 {
 			t.Fatalf("a record of %d bytes says that it has %d", len(record), n)
 		}
 		h, ok := parseHeader(record)
-		if !ok || h.position != 9 || h.version != 8 || h.index != 2 || h.count != 5 || h.batch != 64 {
+		if !ok || h.position != 9 || h.version != 8 || h.index != index || h.count != 5 || h.batch != 64 {
 			if h.bodyLen > maxBody {
 				return
 			}
 			t.Fatalf("the header came back as %+v, %v", h, ok)
 		}
-		b, ok := parseBody(record[headerSize : headerSize+h.bodyLen])
+		if previous, ok := h.previousHash(); ok != (index == 0) || ok && previous != at.previous {
+			t.Fatalf("the hash came back as %s, %v", previous, ok)
+		}
+		b, ok := parseBody(record[h.headerLen : h.headerLen+h.bodyLen])
 		if !ok {
 			t.Fatal("the body is refused")
 		}

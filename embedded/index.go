@@ -9,6 +9,7 @@ import (
 	"maps"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -17,13 +18,16 @@ import (
 	"github.com/cockroachdb/pebble/v2/objstorage/objstorageprovider"
 	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/eb901187/annals"
 )
 
 // The index on disk is a Pebble store that only ever ingests sorted tables, two
 // for each sealed tail. Names hold no zero byte, which ends them in keys:
 //
 //	'm'                              sealed address and position
-//	'h' stream                       the stream's version
+//	'h' stream                       the stream's version, and the hash of its last
+//	                                 commit if it was at hand
 //	's' stream 0 first version       chunk of addresses
 //	'p' first position               chunk of addresses
 //	't' type 0 first address         chunk of addresses
@@ -66,7 +70,7 @@ func openIndex(fs vfs.FS, dir string, logger *slog.Logger) (*index, error) {
 	cache := pebble.NewCache(indexCacheBytes)
 	defer cache.Unref()
 	opts := &pebble.Options{
-		FS: fs, Cache: cache, DisableWAL: true, Logger: pebbleLogger{logger, dir},
+		FS: orderedFS{fs}, Cache: cache, DisableWAL: true, Logger: pebbleLogger{logger, dir},
 		FormatMajorVersion: pebble.FormatMinSupported,
 	}
 	// Pebble's own answer to a damaged block is to end the process; here the read
@@ -80,7 +84,7 @@ func openIndex(fs vfs.FS, dir string, logger *slog.Logger) (*index, error) {
 		opts.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }
 	}
 	opts.EnsureDefaults()
-	db, err := pebble.Open(dir, opts)
+	db, err := openPebble(dir, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -92,6 +96,38 @@ func openIndex(fs vfs.FS, dir string, logger *slog.Logger) (*index, error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	return x, nil
+}
+
+// openPebble returns an error also for what Pebble would end the process for, as
+// nothing depends on the index yet.
+func openPebble(dir string, opts *pebble.Options) (db *pebble.DB, err error) {
+	defer func() {
+		switch failure := recover().(type) {
+		case nil:
+		case runtime.Error:
+			panic(failure)
+		case error:
+			err = failure
+		default:
+			panic(failure)
+		}
+	}()
+	return pebble.Open(dir, opts)
+}
+
+// orderedFS syncs a directory before a marker is made in it. Pebble's markers name a
+// manifest that it has written but whose place in the directory it syncs together with
+// the marker's: on a file system that may keep the one and lose the other, a crash
+// between would leave an index that can't be opened.
+type orderedFS struct{ vfs.FS }
+
+func (f orderedFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	if strings.HasPrefix(f.PathBase(name), "marker.") {
+		if err := syncDir(f, f.PathDir(name)); err != nil {
+			return nil, err
+		}
+	}
+	return f.FS.Create(name, category)
 }
 
 // pebbleLogger passes on what asks for a person. Pebble calls Fatalf where it
@@ -107,7 +143,7 @@ func (l pebbleLogger) Errorf(format string, args ...any) {
 	l.log.Error("index: "+fmt.Sprintf(format, args...), "dir", l.dir)
 }
 func (l pebbleLogger) Fatalf(format string, args ...any) {
-	panic(fmt.Sprintf("annals: index in %s: %s: no event is lost; mend the cause and start again", l.dir, fmt.Sprintf(format, args...)))
+	panic(fmt.Errorf("annals: index in %s: %s: no event is lost; mend the cause and start again", l.dir, fmt.Errorf(format, args...)))
 }
 
 func nameKey(kind indexKind, name string) []byte {
@@ -155,17 +191,33 @@ func (x *index) get(key []byte) ([]byte, error) {
 	})
 }
 
-// version returns the stream's version as sealed, 0 if it has none.
-func (x *index) version(stream string) (int64, error) {
+// A head is where a stream ends.
+type head struct {
+	version int64
+	hash    annals.Hash // of the last commit; zero where it was not computed
+}
+
+func appendHead(b []byte, h head) []byte {
+	b = binary.AppendUvarint(b, uint64(h.version))
+	if h.hash != (annals.Hash{}) {
+		b = append(b, h.hash[:]...)
+	}
+	return b
+}
+
+// head returns where a stream ends as it was sealed; version 0 if it has no events.
+func (x *index) head(stream string) (h head, err error) {
 	value, err := x.get(nameKey(streamHead, stream))
 	if err != nil || value == nil {
-		return 0, err
+		return h, err
 	}
 	version, n := binary.Uvarint(value)
-	if n <= 0 {
-		return 0, damagedIndex(x.dir, "the version of stream "+stream+" is damaged", nil)
+	if n <= 0 || len(value) != n && len(value) != n+len(h.hash) {
+		return h, damagedIndex(x.dir, "the version of stream "+stream+" is damaged", nil)
 	}
-	return int64(version), nil
+	h.version = int64(version)
+	copy(h.hash[:], value[n:])
+	return h, nil
 }
 
 func (x *index) err(err error) error {
@@ -222,7 +274,8 @@ func (w *tableWriter) tail(t *tail, end logEnd) {
 	w.lists(byCorrelation, t.requests)
 	streams := slices.Sorted(maps.Keys(t.streams))
 	for _, name := range streams {
-		w.set(nameKey(streamHead, name), binary.AppendUvarint(nil, uint64(t.streams[name].version())))
+		s := t.streams[name]
+		w.set(nameKey(streamHead, name), appendHead(nil, head{s.version(), s.hash}))
 	}
 	mark := binary.BigEndian.AppendUint64(nil, uint64(end.address))
 	w.set([]byte{byte(sealedMark)}, binary.BigEndian.AppendUint64(mark, uint64(end.position)))

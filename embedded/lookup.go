@@ -1,24 +1,28 @@
 package embedded
 
+import "github.com/eb901187/annals"
+
 // What an append must know of its stream, looked up before its turn comes: the
 // committer looks again only where the stream has moved on since.
 
-// lookUp learns the version of p's stream and which of p's ids it holds. It
-// reads the disk only for what no tail knows.
+// lookUp learns where p's stream ends and which of p's ids it holds. It reads the
+// disk only for what no tail knows.
 func (d *driver) lookUp(p *pending) (err error) {
 	p.held = p.held[:0]
 	d.mu.RLock()
 	p.generation, p.inTail = d.generation, false
-	version, sealed := int64(0), int64(-1) // sealed: versions that only the disk has; -1: ask it
-	var candidates [][]int64               // addresses by event
+	p.head = head{}
+	sealed := int64(-1)      // versions that only the disk has; -1: ask it
+	var candidates [][]int64 // addresses by event
 	for _, t := range [...]*tail{d.frozen, d.active} {
 		if t == nil || t.streams[p.stream] == nil {
 			continue
 		}
-		version = t.streams[p.stream].version()
+		s := t.streams[p.stream]
+		p.head = head{s.version(), s.hash}
 		p.inTail = true
 		if sealed < 0 {
-			sealed = t.streams[p.stream].first - 1
+			sealed = s.first - 1
 		}
 		for i, hash := range p.hashes {
 			if addresses := t.idAddresses(hash); addresses != nil {
@@ -31,13 +35,17 @@ func (d *driver) lookUp(p *pending) (err error) {
 	}
 	d.mu.RUnlock()
 	if sealed < 0 {
-		if sealed, err = d.index.version(p.stream); err != nil {
+		if p.head, err = d.index.head(p.stream); err != nil {
 			return err
 		}
-		version = sealed
+		sealed = p.head.version
 	}
-	p.version = version
-	if version == 0 || sealed == 0 && candidates == nil {
+	if p.head.version > 0 && p.head.hash == (annals.Hash{}) {
+		if p.head.hash, err = d.hashAt(p.stream, p.head.version); err != nil {
+			return err
+		}
+	}
+	if p.head.version == 0 || sealed == 0 && candidates == nil {
 		return nil
 	}
 	for i, hash := range p.hashes {
@@ -90,7 +98,7 @@ func (d *driver) moved(p *pending) bool {
 		if t != nil && t.streams[p.stream] != nil {
 			// Where no tail held the stream, what one holds now came later, though the
 			// index may have told of it before it told of its ids.
-			return !p.inTail || t.streams[p.stream].version() != p.version
+			return !p.inTail || t.streams[p.stream].version() != p.head.version
 		}
 	}
 	return p.generation != d.generation

@@ -15,29 +15,40 @@ import (
 // Stream implements annals.Driver.
 func (d *driver) Stream(ctx context.Context, stream string, from, to int64, back bool) iter.Seq2[annals.Event, error] {
 	return func(yield func(annals.Event, error) bool) {
-		version := from
-		for address, err := range d.numbered(byStream, stream, from, to, direction(back)) {
+		for p, err := range d.streamRecords(stream, from, to, direction(back)) {
 			if err == nil {
 				err = d.interrupted(ctx)
-			}
-			var h header
-			var b body
-			if err == nil {
-				h, b, err = d.log.record(address)
-			}
-			if err == nil && (string(b.bytes(b.stream)) != stream || !back && h.version != version) {
-				err = damagedIndex(d.index.dir, fmt.Sprintf("the list of stream %s leads to version %d of %s", stream, h.version, b.bytes(b.stream)), nil)
 			}
 			if err != nil {
 				yield(annals.Event{}, err)
 				return
 			}
-			if !yield(b.event(&h), nil) {
+			if !yield(p.event(&p.header), nil) {
+				return
+			}
+		}
+		runtime.KeepAlive(d)
+	}
+}
+
+// streamRecords yields the records of a stream's versions from to to, which the index
+// must lead to.
+func (d *driver) streamRecords(stream string, from, to int64, dir direction) iter.Seq2[placed, error] {
+	return func(yield func(placed, error) bool) {
+		version := from
+		for address, err := range d.numbered(byStream, stream, from, to, dir) {
+			p := placed{address: address}
+			if err == nil {
+				p.header, p.body, err = d.log.record(address)
+			}
+			if err == nil && (string(p.bytes(p.stream)) != stream || dir != backward && p.version != version) {
+				err = damagedIndex(d.index.dir, fmt.Sprintf("the list of stream %s leads to version %d of %s", stream, p.version, p.bytes(p.stream)), nil)
+			}
+			if !yield(p, err) || err != nil {
 				return
 			}
 			version++
 		}
-		runtime.KeepAlive(d)
 	}
 }
 

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"hash/crc32"
 	"time"
@@ -12,7 +13,8 @@ import (
 //
 //	 0  u32  CRC-32C of bytes 4 to headerSize
 //	 4  u32  CRC-32C of the body
-//	 8  u32  length of the body
+//	 8  u32  length of the body, and from bit lengthBits on how many of the sectors
+//	         that it lies in hold nothing but zeros of it
 //	12  u16  index of the event in its commit, from 0
 //	14  u16  events of the commit
 //	16  i64  position
@@ -21,24 +23,35 @@ import (
 //	         was written, all before this address was synced
 //	40  i64  time, Unix seconds
 //	48  u32  time, nanoseconds
-//	52  u32  recordMagic
-//	56       the body: seven strings, the attributes, the data
+//	52  u32  recordMagic, or firstMagic for the first event of a commit
+//	56       with firstMagic, the hash of the commit before it in its stream, every
+//	         bit inverted, as a part of the header
+//	         the body: seven strings, the attributes, the data
 //
 // The header has a checksum of its own so that its length can be trusted when
 // the body is damaged, and so that a flipped bit can't pass for the log's end.
+// The hash is inverted, and zeros of the body are counted, because a sector of
+// zeros is what tells a torn write from damage: see damageAt.
+//
+// Format 1 has recordMagic for all events, no hashes, and counts no zeros.
 const (
-	headerSize  = 56
-	recordAlign = 8
-	recordMagic = 0x4c4e4e41 // "ANNL"
+	headerSize      = 56
+	firstHeaderSize = headerSize + sha256.Size
+	recordAlign     = 8
+	recordMagic     = 0x4c4e4e41 // "ANNL"
+	firstMagic      = 0x464e4e41 // "ANNF"
 	// maxBody bounds a body: the largest data and every other field at its limit.
-	maxBody = annals.MaxDataBytes + 64<<10
+	maxBody    = annals.MaxDataBytes + 64<<10
+	lengthBits = 21
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 type header struct {
 	bodyCRC         uint32
+	headerLen       int64 // headerSize or firstHeaderSize
 	bodyLen         int64
+	zeroSectors     int
 	index, count    int
 	position        int64
 	version         int64
@@ -46,21 +59,49 @@ type header struct {
 	seconds         int64
 	nanos           uint32
 	lastOfItsCommit bool
+	// previous is the hash of the commit before it, inverted: a view of the log, nil
+	// in all events of a commit but its first, and in those of format 1.
+	previous []byte
 }
 
-func (h *header) size() int64 { return alignUp(headerSize + h.bodyLen) }
+func (h *header) size() int64 { return alignUp(h.headerLen + h.bodyLen) }
+
+// previousHash is the hash of the commit before it, for the first event of a commit;
+// false for one of format 1.
+func (h *header) previousHash() (hash annals.Hash, ok bool) {
+	for i, b := range h.previous {
+		hash[i] = ^b
+	}
+	return hash, h.previous != nil
+}
 
 func alignUp(n int64) int64 { return (n + recordAlign - 1) &^ (recordAlign - 1) }
 
+// headerLength is how long the header at the start of b is by its magic number, 0 if
+// it has none. b has at least headerSize bytes.
+func headerLength(b []byte) int {
+	switch binary.LittleEndian.Uint32(b[52:]) {
+	case recordMagic:
+		return headerSize
+	case firstMagic:
+		return firstHeaderSize
+	}
+	return 0
+}
+
 // parseHeader reads the header at the start of b; false if it is not one.
 func parseHeader(b []byte) (header, bool) {
-	if len(b) < headerSize || binary.LittleEndian.Uint32(b[52:]) != recordMagic ||
-		binary.LittleEndian.Uint32(b) != crc32.Checksum(b[4:headerSize], castagnoli) {
+	if len(b) < headerSize {
 		return header{}, false
 	}
+	n := headerLength(b)
+	if n == 0 || n > len(b) || binary.LittleEndian.Uint32(b) != crc32.Checksum(b[4:n], castagnoli) {
+		return header{}, false
+	}
+	length := binary.LittleEndian.Uint32(b[8:])
 	h := header{
+		headerLen: int64(n), bodyLen: int64(length & (1<<lengthBits - 1)), zeroSectors: int(length >> lengthBits),
 		bodyCRC:  binary.LittleEndian.Uint32(b[4:]),
-		bodyLen:  int64(binary.LittleEndian.Uint32(b[8:])),
 		index:    int(binary.LittleEndian.Uint16(b[12:])),
 		count:    int(binary.LittleEndian.Uint16(b[14:])),
 		position: int64(binary.LittleEndian.Uint64(b[16:])),
@@ -70,14 +111,20 @@ func parseHeader(b []byte) (header, bool) {
 		nanos:    binary.LittleEndian.Uint32(b[48:]),
 	}
 	h.lastOfItsCommit = h.index == h.count-1
-	return h, h.bodyLen <= maxBody && h.index < h.count
+	if n == firstHeaderSize {
+		h.previous = b[headerSize:n:n]
+	}
+	return h, h.bodyLen <= maxBody && h.index < h.count && (h.previous == nil || h.index == 0)
 }
 
-// appendRecord appends the record of one event. Position, version and batch are
+// appendRecord appends the record of one event. Its place and what is before it are
 // known only to the committer: see finishRecord.
 func appendRecord(b []byte, stream string, e *annals.Event, index, count int) []byte {
-	start := len(b)
-	b = append(b, make([]byte, headerSize)...)
+	start, length, magic := len(b), headerSize, uint32(recordMagic)
+	if index == 0 {
+		length, magic = firstHeaderSize, firstMagic
+	}
+	b = append(b, make([]byte, length)...)
 	contentType := e.ContentType
 	if contentType == annals.JSONContentType {
 		contentType = ""
@@ -90,30 +137,59 @@ func appendRecord(b []byte, stream string, e *annals.Event, index, count int) []
 		b = appendField(appendField(b, name), value)
 	}
 	b = append(b, e.Data...)
-	bodyLen := len(b) - start - headerSize
-	h, body := b[start:start+headerSize], b[start+headerSize:]
+	h, body := b[start:start+length], b[start+length:]
 	binary.LittleEndian.PutUint32(h[4:], crc32.Checksum(body, castagnoli))
-	binary.LittleEndian.PutUint32(h[8:], uint32(bodyLen))
+	binary.LittleEndian.PutUint32(h[8:], uint32(len(body)))
 	binary.LittleEndian.PutUint16(h[12:], uint16(index))
 	binary.LittleEndian.PutUint16(h[14:], uint16(count))
 	binary.LittleEndian.PutUint64(h[40:], uint64(e.Time.Unix()))
 	binary.LittleEndian.PutUint32(h[48:], uint32(e.Time.Nanosecond()))
-	binary.LittleEndian.PutUint32(h[52:], recordMagic)
-	padding := alignUp(headerSize+int64(bodyLen)) - headerSize - int64(bodyLen)
-	return append(b, make([]byte, padding)...)
+	binary.LittleEndian.PutUint32(h[52:], magic)
+	size := int64(len(b) - start)
+	return append(b, make([]byte, alignUp(size)-size)...)
 }
 
 func appendField(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
+// A place is where a record stands, and what is before it.
+type place struct {
+	address, batch    int64
+	position, version int64
+	previous          annals.Hash // of the commit before it; the first event takes it
+}
+
 // finishRecord completes the record at the start of b and returns its size.
-func finishRecord(b []byte, position, version, batch int64) int64 {
-	binary.LittleEndian.PutUint64(b[16:], uint64(position))
-	binary.LittleEndian.PutUint64(b[24:], uint64(version))
-	binary.LittleEndian.PutUint64(b[32:], uint64(batch))
-	binary.LittleEndian.PutUint32(b, crc32.Checksum(b[4:headerSize], castagnoli))
-	return alignUp(headerSize + int64(binary.LittleEndian.Uint32(b[8:])))
+func finishRecord(b []byte, at place) int64 {
+	length := headerLength(b)
+	size := int64(length) + int64(binary.LittleEndian.Uint32(b[8:]))
+	zeros := min(zeroSectors(b[:size], at.address, length), 1<<(32-lengthBits)-1)
+	binary.LittleEndian.PutUint32(b[8:], uint32(size)-uint32(length)|uint32(zeros)<<lengthBits)
+	binary.LittleEndian.PutUint64(b[16:], uint64(at.position))
+	binary.LittleEndian.PutUint64(b[24:], uint64(at.version))
+	binary.LittleEndian.PutUint64(b[32:], uint64(at.batch))
+	for i := headerSize; i < length; i++ {
+		b[i] = ^at.previous[i-headerSize]
+	}
+	binary.LittleEndian.PutUint32(b, crc32.Checksum(b[4:length], castagnoli))
+	return alignUp(size)
+}
+
+// sector is the most that a disk writes all or none of.
+const sector = 512
+
+// zeroSectors counts the sectors in which b, which stands at address and is looked at
+// from the offset from on, has nothing but zeros.
+func zeroSectors(b []byte, address int64, from int) (n int) {
+	for from < len(b) {
+		to := min((address+int64(from))/sector*sector+sector-address, int64(len(b)))
+		if allZero(b[from:to]) {
+			n++
+		}
+		from = int(to)
+	}
+	return n
 }
 
 // A body is a view of a record's body: nothing is copied until event.

@@ -1,7 +1,6 @@
 package embedded
 
 import (
-	"encoding/binary"
 	"fmt"
 
 	"github.com/cespare/xxhash/v2"
@@ -24,7 +23,7 @@ type recovered struct {
 // torn write left behind it. Sealed segments are compared with their hashes,
 // newest first, up to hashBudget bytes; older ones are checked whenever they are
 // read, and by Verify.
-func recoverLog(l *segmentLog, hashBudget int64) (*recovered, error) {
+func recoverLog(l *segmentLog, format int, hashBudget int64) (*recovered, error) {
 	list := l.segments()
 	active := -1
 	for i, s := range list {
@@ -34,7 +33,11 @@ func recoverLog(l *segmentLog, hashBudget int64) (*recovered, error) {
 		}
 	}
 	if active < 0 {
-		// A crash between a footer and the next segment, or a new store.
+		// A log ends with a segment that is not sealed: each is made before the footer
+		// of the one before it is written.
+		if len(list) > 0 || format >= firstSegmentFirst {
+			return nil, damaged(l.fs.PathJoin(l.dir, segmentName(l.logEnd())), 0, "the newest segment of the log is missing")
+		}
 		s, err := createSegment(l.fs, l.dir, l.logEnd(), nextSegmentSize(l, 0))
 		if err != nil {
 			return nil, err
@@ -105,40 +108,34 @@ func (s *segment) findEnd(position int64) (segmentEnd, error) {
 	return whole, nil
 }
 
-// sector is the most that a disk writes all or none of.
-const sector = 512
-
 // damageAt decides what an unreadable record at offset is: nil for the end of
 // the log or a write torn by a crash, else the damage.
 //
 // A crash can only tear the newest batch, and what it tears off are whole
 // sectors, which still hold the zeros that the segment was made of. So it is
 // damage if a later record says that this place was synced before it was
-// written, or if no sector of the record is missing.
+// written, or if no sector of the record is missing: none but those that held
+// only zeros from the start.
 func (s *segment) damageAt(offset int64, cause error) error {
 	rest, err := s.read(offset, s.room()-offset)
 	if err != nil {
 		return err
 	}
 	for at := recordAlign; at+headerSize <= len(rest); at += recordAlign {
-		if binary.LittleEndian.Uint32(rest[at+52:]) != recordMagic {
+		if headerLength(rest[at:]) == 0 {
 			continue
 		}
-		if h, ok := parseHeader(rest[at:]); ok && h.batch > s.base+offset {
+		// No batch starts behind its own records: what says so is data that looks like one.
+		if h, ok := parseHeader(rest[at:]); ok && h.batch > s.base+offset && h.batch <= s.base+offset+int64(at) {
 			return cause
 		}
 	}
-	length := int64(headerSize)
+	length, zeros := max(headerLength(rest), headerSize), 0
 	if h, ok := parseHeader(rest); ok {
-		length += h.bodyLen
+		length, zeros = length+int(h.bodyLen), h.zeroSectors
 	}
-	length = min(length, int64(len(rest)))
-	for from := int64(0); from < length; {
-		to := min((offset+from)/sector*sector+sector-offset, length)
-		if allZero(rest[from:to]) {
-			return nil
-		}
-		from = to
+	if zeroSectors(rest[:min(length, len(rest))], offset, 0) > zeros {
+		return nil
 	}
 	return cause
 }

@@ -239,7 +239,8 @@ func (s *segment) close() error {
 
 // record reads the record at offset and checks both of its checksums.
 func (s *segment) record(offset int64) (header, body, error) {
-	raw, err := s.read(offset, headerSize)
+	// The footer leaves room for the longer header behind any record.
+	raw, err := s.read(offset, firstHeaderSize)
 	if err != nil {
 		return header{}, body{}, err
 	}
@@ -247,7 +248,7 @@ func (s *segment) record(offset int64) (header, body, error) {
 	if !ok {
 		return h, body{}, damaged(s.name, offset, "a record's header is damaged")
 	}
-	if raw, err = s.read(offset+headerSize, h.size()-headerSize); err != nil {
+	if raw, err = s.read(offset+h.headerLen, h.size()-h.headerLen); err != nil {
 		return h, body{}, err
 	}
 	raw, padding := raw[:h.bodyLen], raw[h.bodyLen:]
@@ -286,7 +287,7 @@ func (s *segment) checkHash() error {
 		return err
 	}
 	if digest.Sum64() == s.footer.hash {
-		return nil
+		return s.checkGap()
 	}
 	for offset := int64(prologueSize); offset < s.footer.end; {
 		h, _, err := s.record(offset)
@@ -296,6 +297,15 @@ func (s *segment) checkHash() error {
 		offset += h.size()
 	}
 	return damaged(s.name, prologueSize, "the segment's bytes don't match the hash in its footer")
+}
+
+// checkGap wants nothing between the records of a sealed segment and its footer.
+func (s *segment) checkGap() error {
+	gap, err := s.read(s.footer.end, s.room()-s.footer.end)
+	if err == nil && !allZero(gap) {
+		err = damaged(s.name, s.footer.end, "the bytes between the last record and the footer are damaged")
+	}
+	return err
 }
 
 func allZero(b []byte) bool {

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 
 	"github.com/cespare/xxhash/v2"
+
+	"github.com/eb901187/annals"
 )
 
 // A tail is the index of the newest events, in memory. Lists only grow at their
@@ -26,6 +28,7 @@ type tail struct {
 type streamTail struct {
 	first     int64 // version of the first address
 	addresses []int64
+	hash      annals.Hash // of the last commit; zero where it was not computed
 }
 
 func (s *streamTail) version() int64 { return s.first + int64(len(s.addresses)) - 1 }
@@ -44,6 +47,7 @@ type entry struct {
 	id                               uint64 // idHash
 	version                          int64
 	address                          int64
+	hash                             annals.Hash // of its commit, if it is the last of one; zero where it was not computed
 }
 
 func (t *tail) add(e entry) {
@@ -54,7 +58,7 @@ func (t *tail) add(e entry) {
 		t.streams[e.stream] = s
 		t.names = append(t.names, e.stream)
 	}
-	s.addresses = append(s.addresses, e.address)
+	s.addresses, s.hash = append(s.addresses, e.address), e.hash
 	t.types[e.typ] = append(t.types[e.typ], e.address)
 	t.sources[e.source] = append(t.sources[e.source], e.address)
 	if e.correlation != "" {

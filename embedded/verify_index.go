@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/eb901187/annals"
 )
 
 // indexCheck compares the index on disk with the log. Every entry must lead to
@@ -167,12 +169,19 @@ func (c *indexCheck) complete(sealed logEnd) error {
 		}
 	}
 	for stream, version := range heads {
-		indexed, err := c.d.index.version(stream)
+		indexed, err := c.d.index.head(stream)
 		if err != nil {
 			return fmt.Errorf("reading the version of stream %s: %w", stream, err)
 		}
-		if indexed != version {
-			c.v.problem("%s: the index has stream %s at version %d, the log at %d", c.d.index.dir, stream, indexed, version)
+		if indexed.version != version {
+			c.v.problem("%s: the index has stream %s at version %d, the log at %d", c.d.index.dir, stream, indexed.version, version)
+			continue
+		}
+		if indexed.hash == (annals.Hash{}) {
+			continue // it was not at hand
+		}
+		if hash, err := c.d.hashAt(stream, version); err != nil || hash != indexed.hash {
+			c.v.problem("%s: the index has the hash %s for %s@%d, the log %s, error %v", c.d.index.dir, indexed.hash, stream, version, hash, err)
 		}
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/dynamo"
+	"github.com/eb901187/annals/subject/keys"
 )
 
 // Config is what a function is told by its environment. The comments name the
@@ -19,6 +20,9 @@ import (
 type Config struct {
 	Role  Role           // ANNALS_ROLE
 	Store dynamo.Address // ANNALS_STORE, as dynamodb://NAME?bucket=…; all roles but load
+	// Keys are those of data subjects, ANNALS_KEYS, as dynamodb://TABLE?kms=KEY; none by
+	// default. The function's role must be given rights for both. All roles but load.
+	Keys keys.Address
 	// IngestStream is the name of the Kinesis event stream, ANNALS_INGEST_STREAM:
 	// what load puts to, and the only stream that pump takes records of.
 	IngestStream string
@@ -71,6 +75,7 @@ var (
 var variables = []variable{
 	{variableRole, "one of " + roleNames(), Roles(), setRole},
 	{"ANNALS_STORE", "dynamodb://NAME?bucket=BUCKET", without(Load), setStore},
+	{"ANNALS_KEYS", "dynamodb://TABLE?kms=KEY", nil, setKeys},
 	{"ANNALS_INGEST_STREAM", "the name of the Kinesis event stream", []Role{Load, Pump}, func(c *Config, s string) error {
 		return named(&c.IngestStream, s, kinesisName, "the name of a Kinesis stream, not an ARN")
 	}},
@@ -177,6 +182,14 @@ func setStore(c *Config, s string) error {
 	c.Store = a
 	if err != nil {
 		return refusal("can't be read: %s", strings.TrimPrefix(err.Error(), "annals: invalid: store "))
+	}
+	return nil
+}
+
+func setKeys(c *Config, s string) error {
+	a, err := keys.ParseAddress(s)
+	if c.Keys = a; err != nil || a.Table == "" {
+		return refusal("must be dynamodb://TABLE?kms=KEY, and is %q", s)
 	}
 	return nil
 }

@@ -46,10 +46,10 @@ func TestReadConfigNamesEverythingThatIsWrong(t *testing.T) {
 			"ANNALS_QUEUE must be the name of a standard SQS queue", "ANNALS_DEAD_LETTERS must be the URL of a standard SQS queue",
 		}},
 		{"all bad", []string{
-			"ANNALS_ROLE=track", "ANNALS_STORE=dynamodb://x?bukket=1", "ANNALS_INGEST_STREAM=arn:aws:kinesis:x:1:stream/s", "ANNALS_PLAYBACK_STREAM=a b",
+			"ANNALS_ROLE=track", "ANNALS_STORE=dynamodb://x?bukket=1", "ANNALS_KEYS=./keys", "ANNALS_INGEST_STREAM=arn:aws:kinesis:x:1:stream/s", "ANNALS_PLAYBACK_STREAM=a b",
 			"ANNALS_QUEUE=https://sqs/1/q", "ANNALS_DEAD_LETTERS=q", "ANNALS_PROJECTIONS=p", "ANNALS_METRICS=a b", "ANNALS_LOG_LEVEL=loud", "OTEL_EXPORTER_OTLP_ENDPOINT=collector:4318",
 		}, []string{
-			"ANNALS_STORE can't be read", "ANNALS_INGEST_STREAM must be the name of a Kinesis stream, not an ARN", "ANNALS_PLAYBACK_STREAM", "ANNALS_QUEUE must be the name",
+			"ANNALS_STORE can't be read", "ANNALS_KEYS must be dynamodb://TABLE?kms=KEY", "ANNALS_INGEST_STREAM must be the name of a Kinesis stream, not an ARN", "ANNALS_PLAYBACK_STREAM", "ANNALS_QUEUE must be the name",
 			"ANNALS_DEAD_LETTERS must be the URL", "ANNALS_PROJECTIONS must be an absolute path", "ANNALS_METRICS", "ANNALS_LOG_LEVEL must be debug, info, warn or error", "OTEL_EXPORTER_OTLP_ENDPOINT must be http",
 		}},
 	} {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/dynamo"
+	"github.com/eb901187/annals/view"
 )
 
 // Options changes how a Function works; nil means the defaults.
@@ -29,6 +30,11 @@ type Options struct {
 	AWS *aws.Config
 	// Clock is the machine's by default.
 	Clock func() time.Time
+	// Store and Views open what ANNALS_STORE names, where it is kept in another way than
+	// by packages dynamo and dynamoview, as on one machine; the Function closes both.
+	// Role sequence works on tables and takes no Store.
+	Store func(ctx context.Context) (*annals.Store, error)
+	Views func(ctx context.Context) (view.Store, error)
 	// Output gets the log and the metrics, a line of JSON each; os.Stdout by
 	// default.
 	Output io.Writer
@@ -59,7 +65,7 @@ func newFunction(ctx context.Context, config Config, program *Program, opts *Opt
 	if opts == nil {
 		opts = &Options{}
 	}
-	f := &Function{out: &lines{to: opts.Output}, env: &environment{config: config, clock: opts.Clock}}
+	f := &Function{out: &lines{to: opts.Output}, env: &environment{config: config, clock: opts.Clock, otherStore: opts.Store, otherViews: opts.Views}}
 	if opts.Output == nil {
 		f.out.to = os.Stdout
 	}

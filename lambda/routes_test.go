@@ -60,7 +60,8 @@ func routed(routes map[string]Role, method, path string) (role Role) {
 	return role
 }
 
-// Every operation of the HTTP API reaches a function that serves it.
+// Every operation of the HTTP API reaches a function that serves it, but for the erasure
+// of data subjects: it takes longer than API Gateway waits, and is a command.
 func TestEveryOperationIsDeployed(t *testing.T) {
 	store, routes := stores.Memory(t, nil), deployedRoutes(t)
 	serving := map[Role][]httpapi.Group{
@@ -81,6 +82,9 @@ func TestEveryOperationIsDeployed(t *testing.T) {
 		for method := range methods {
 			method, path := strings.ToUpper(method), plain.Replace(path)
 			role := routed(routes, method, path)
+			if path == "/v1/erasures" && role == "" {
+				continue
+			}
 			if serving[role] == nil {
 				t.Errorf("%s %s reaches %q", method, path, role)
 				continue

@@ -2,6 +2,7 @@ package lambda
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -23,6 +24,9 @@ func newSequence(ctx context.Context, e *environment) (handler, error) {
 	at, err := e.openStore(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if at.driver == nil {
+		return nil, errors.Join(annals.Invalid("Store", "of the options is none that role sequence works on: it numbers the log of tables"), at.store.Close())
 	}
 	return &sequence{place: at, env: e, table: e.config.Store.Name + "-events", seq: dynamo.NewSequencer(at.driver)}, nil
 }

@@ -31,8 +31,9 @@ const writers = 16
 // A server is killed with SIGKILL while 16 writers append over HTTP, started
 // again on the same store, again and again; first of all each writer repeats what
 // was acknowledged before. In the end every acknowledged event is in the log
-// once, with the version and position that was acknowledged, and what a writer
-// sent again after an unknown outcome is there once too.
+// once, with the version and position that was acknowledged, what a writer sent
+// again after an unknown outcome is there once too, each commit names the hash of the
+// one before it in its stream, and Verify finds nothing.
 func TestKilledServerLosesAndRepeatsNothing(t *testing.T) {
 	seed := *killSeed
 	if seed == 0 {
@@ -303,5 +304,27 @@ func check(t *testing.T, dir string, all []writer) {
 	if events != len(found) {
 		t.Fatalf("%d events were acknowledged, the log holds %d", events, len(found))
 	}
+	checkChain(t, store, commits)
 	t.Logf("%d events of %d commits, all there, all once", events, commits)
+}
+
+// checkChain wants so many commits, each chained to the one before it in its stream.
+func checkChain(t *testing.T, store *annals.Store, want int) {
+	t.Helper()
+	heads := map[string]annals.Hash{}
+	n := 0
+	for c, err := range store.Chain(t.Context(), 0, 0) {
+		if err != nil {
+			t.Fatalf("after %d commits: %v", n, err)
+		}
+		e := &c.Events[0]
+		if c.Unchained || c.Previous != heads[e.Stream] {
+			t.Fatalf("the commit of %s@%d names %s, the one before it is %s", e.Stream, e.Version, c.Previous, heads[e.Stream])
+		}
+		heads[e.Stream] = c.Hash()
+		n++
+	}
+	if n != want {
+		t.Fatalf("the chain has %d commits, %d were acknowledged", n, want)
+	}
 }

@@ -69,6 +69,7 @@ var reopenClauses = []struct {
 			wantVersion(t, s, "stream-1", 8)
 		}
 	}},
+	{"a chain goes on after the store was opened again", chainReopenClause},
 }
 
 // forty appends forty events, one by one, to five streams in turn.

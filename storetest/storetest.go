@@ -24,7 +24,7 @@ type clause struct {
 
 // Run tests every clause of the contract on stores that open makes.
 func Run(t *testing.T, open Open) {
-	for _, group := range [][]clause{appendClauses, inputClauses, readClauses, queryClauses, streamsClauses, followClauses, raceClauses, batchClauses} {
+	for _, group := range [][]clause{appendClauses, inputClauses, readClauses, queryClauses, streamsClauses, followClauses, raceClauses, batchClauses, chainClauses} {
 		for _, c := range group {
 			t.Run(c.name, func(t *testing.T) { c.test(t, newStore(t, open(t, t.TempDir()))) })
 		}
@@ -35,7 +35,7 @@ func Run(t *testing.T, open Open) {
 			c.test(t, func() *annals.Store { return newStore(t, open(t, dir)) })
 		})
 	}
-	for _, c := range slices.Concat(faultClauses, batchFaultClauses) {
+	for _, c := range slices.Concat(faultClauses, batchFaultClauses, chainFaultClauses) {
 		t.Run(c.name, func(t *testing.T) {
 			faulty := &Faulty{Driver: open(t, t.TempDir())}
 			c.test(t, newStore(t, faulty), faulty)

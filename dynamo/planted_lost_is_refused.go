@@ -1,0 +1,5 @@
+//go:build annals_lost_is_refused
+
+package dynamo
+
+func init() { planted.lostIsRefused = true }

@@ -1,0 +1,5 @@
+//go:build annals_stale_head
+
+package dynamo
+
+func init() { planted.staleHead = true }
