@@ -44,10 +44,14 @@ func (s *Store) AppendAll(ctx context.Context, appends []Append) ([]Commit, erro
 		return nil, err
 	}
 	valid := make([]Append, 0, len(appends))
-	var invalid error
+	var invalid error // of the first that can't be stored
 	for _, a := range appends {
 		a.Events = s.stamp(a.Events)
-		if invalid = commitErr(a.Stream, a.Expected, a.Events); invalid != nil {
+		invalid = commitErr(a.Stream, a.Expected, a.Events)
+		if invalid == nil {
+			invalid = s.seal(ctx, a.Stream, a.Events)
+		}
+		if invalid != nil {
 			break
 		}
 		valid = append(valid, a)

@@ -265,7 +265,7 @@ func IsRefusal(err error) bool {
 	switch CodeOf(err) {
 	case CodeInvalid:
 		return errors.As(err, new(*InvalidError))
-	case CodeInvalidJSON, CodeTooLarge, CodeIDReused:
+	case CodeInvalidJSON, CodeTooLarge, CodeIDReused, CodeErased:
 		return true
 	}
 	return false

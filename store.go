@@ -33,6 +33,11 @@ type Options struct {
 	// Pause waits between attempts, or until ctx ends; by default 50 ms times
 	// the attempt.
 	Pause func(ctx context.Context, attempt int)
+	// Sealer seals the data of events that name a data subject when they are
+	// appended, and opens it when they are read; see Event.Subject. Without one the
+	// Store takes no such event unless its data is sealed, and reads it sealed. Over
+	// a RemoteDriver there must be none: the server seals.
+	Sealer Sealer
 }
 
 // A Store appends events and reads them back. It is safe for concurrent use.
@@ -86,13 +91,18 @@ func pause(ctx context.Context, attempt int) {
 //
 // Errors: *ConflictError if the stream is at another version; *DuplicateError if
 // an id belongs to a different event of the stream, or if only some of the
-// events were stored before; *InvalidError; ErrNoSpace; ErrUnknownOutcome.
+// events were stored before; *InvalidError; ErrNoSpace; ErrUnknownOutcome; one of
+// CodeErased where an event names a data subject that was erased, also if it was
+// stored before.
 func (s *Store) Append(ctx context.Context, stream string, expected int64, events ...Event) (Commit, error) {
 	if err := ctx.Err(); err != nil {
 		return Commit{}, err
 	}
 	stamped := s.stamp(events)
 	if err := commitErr(stream, expected, stamped); err != nil {
+		return Commit{}, err
+	}
+	if err := s.seal(ctx, stream, stamped); err != nil {
 		return Commit{}, err
 	}
 	return s.settled(ctx, stream, expected, events, stamped, false)
@@ -203,6 +213,10 @@ func (s *Store) replayed(ctx context.Context, stream string, expected int64, giv
 		if stored.ID != stamped[i].ID {
 			return Commit{}, d
 		}
+		if i == 0 {
+			// A server takes each time as given, and may name a later event.
+			d = &DuplicateError{stream, stored.ID, stored.Version}
+		}
 		if !sameEvent(&stored, &stamped[i], !given[i].Time.IsZero()) {
 			return Commit{}, &DuplicateError{stream, stamped[i].ID, stored.Version}
 		}
@@ -267,7 +281,7 @@ func (s *Store) Stream(ctx context.Context, stream string, opts *StreamOptions) 
 	if o.From > o.To {
 		return nothing
 	}
-	return limited(s.driver.Stream(ctx, stream, o.From, o.To, o.Backward), o.Limit)
+	return limited(s.opened(ctx, s.driver.Stream(ctx, stream, o.From, o.To, o.Backward)), o.Limit)
 }
 
 // Log reads the events that match q, up to the end of the log at the call. The
@@ -277,7 +291,7 @@ func (s *Store) Log(ctx context.Context, q Query) iter.Seq2[Event, error] {
 	if err := q.check(); err != nil {
 		return failed(err)
 	}
-	return limited(s.driver.Log(ctx, q), q.Limit)
+	return limited(s.opened(ctx, s.driver.Log(ctx, q)), q.Limit)
 }
 
 // Follow reads like Log and then goes on with new events as they arrive, until
@@ -302,7 +316,7 @@ func (s *Store) Follow(ctx context.Context, q Query) iter.Seq2[Event, error] {
 			if q.Until > 0 {
 				next.Until = min(end, q.Until)
 			}
-			for e, err := range s.driver.Log(ctx, next) {
+			for e, err := range s.opened(ctx, s.driver.Log(ctx, next)) {
 				if !yield(e, err) || err != nil {
 					return
 				}

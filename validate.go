@@ -22,6 +22,7 @@ const (
 	MaxDataBytes        = 1 << 20
 	MaxCommitEvents     = 1000
 	MaxCommitBytes      = 4 << 20 // all events of a commit, with every field
+	MaxSealBytes        = 512     // what a Sealer may add to an event's data, beyond the other limits
 	maxContentTypeBytes = 256
 )
 
@@ -174,6 +175,8 @@ func (v *violations) attributes(field string, attributes map[string]string) {
 			v.add(CodeInvalid, field, "has the name %.40q: it must be 1 to %d of a-z and 0-9 and not one of CloudEvents' or of Annals' own", name, MaxAttributeName)
 		case len(value) > MaxAttributeBytes:
 			v.add(CodeTooLarge, field+"."+name, "is %d bytes long, the limit is %d", len(value), MaxAttributeBytes)
+		case name == SubjectAttribute && value == "":
+			v.add(CodeInvalid, field+"."+name, "must name the data subject, or be left out")
 		case !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl):
 			v.add(CodeInvalid, field+"."+name, "must be UTF-8 without control characters")
 		}
@@ -181,8 +184,18 @@ func (v *violations) attributes(field string, attributes map[string]string) {
 }
 
 func (v *violations) data(field string, e *Event) {
-	if len(e.Data) > MaxDataBytes {
-		v.add(CodeTooLarge, field+".data", "is %d bytes long, the limit is %d", len(e.Data), MaxDataBytes)
+	limit := MaxDataBytes
+	switch e.ContentType {
+	case SealedContentType:
+		limit += MaxSealBytes
+		v.when(len(e.Data) == 0, field+".data", "must not be empty, as it is sealed")
+		v.when(e.Subject() == "", field+".attributes."+SubjectAttribute, "must name the data subject, as the data is sealed")
+	case ErasedContentType:
+		v.when(len(e.Data) > 0, field+".data", "must be empty, as it was erased")
+		v.when(e.Subject() == "", field+".attributes."+SubjectAttribute, "must name the data subject, as the data was erased")
+	}
+	if len(e.Data) > limit {
+		v.add(CodeTooLarge, field+".data", "is %d bytes long, the limit is %d", len(e.Data), limit)
 		return
 	}
 	if e.ContentType != JSONContentType {
@@ -241,6 +254,9 @@ func (e *Event) size() int {
 	n := len(e.ID) + len(e.Type) + len(e.Source) + len(e.Correlation) + len(e.Causation) + len(e.ContentType) + len(e.Data)
 	for name, value := range e.Attributes {
 		n += len(name) + len(value)
+	}
+	if e.ContentType == SealedContentType {
+		n = max(0, n-MaxSealBytes) // limits are those of what was sealed
 	}
 	return n
 }

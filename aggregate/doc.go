@@ -46,5 +46,12 @@
 // its own under SnapshotPrefix. A snapshot is a shortcut and nothing else: one
 // that is missing, damaged or of another version costs a full load.
 //
+// # Data subjects
+//
+// Where the events of a stream name one data subject, its snapshots name it too and
+// are erased with it; where they name several, none is stored. An event that is erased
+// folds as the zero value of its type: what a state must keep, such as a balance,
+// belongs into events that name no subject.
+//
 // Package aggregatetest has given/when/then tests and golden files for Types.
 package aggregate

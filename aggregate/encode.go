@@ -21,7 +21,8 @@ func (t *Type[S, E]) Encode(e E) (annals.Event, error) {
 }
 
 // Decode returns the event that e stands for today: more than one if it was
-// split, none if its type is ignored. e must be as the store returned it.
+// split, none if its type is ignored. e must be as the store returned it. One that is
+// erased stands for the zero value of its type, for none if it was split.
 func (t *Type[S, E]) Decode(e *annals.Event) ([]E, error) { return t.schema.decode(nil, e) }
 
 // encode also returns e as it will be read.
@@ -79,6 +80,9 @@ func (c *schema[E]) decode(dst []E, e *annals.Event) ([]E, error) {
 	if c.ignored[e.Type] {
 		return dst, nil
 	}
+	if h := c.names[e.Type]; e.Erased() && h != nil {
+		return h.erased(dst, c.codec)
+	}
 	codec, err := c.codecOf(e)
 	version := 1
 	if text := e.Attributes[VersionAttribute]; text != "" && err == nil {
@@ -97,6 +101,16 @@ func (c *schema[E]) decode(dst []E, e *annals.Event) ([]E, error) {
 		}
 	}
 	return dst, nil
+}
+
+// erased is what an event stands for whose data is gone: the zero value of its type of
+// today; nothing where it was split.
+func (h *history[E]) erased(dst []E, codec Codec) ([]E, error) {
+	if h.today == nil {
+		return dst, nil
+	}
+	e, err := h.today.decode(codec, nil)
+	return append(dst, e), err
 }
 
 // codecOf lets streams hold JSON from before another codec was chosen.

@@ -68,6 +68,7 @@ type loaded[S any] struct {
 	base     int64  // version of the snapshot that it began from, 0 for none
 	baseID   string // id of the event at base, by the snapshot
 	keyed    int64  // version of the first event with the command's key, 0 if none was read
+	subjects subjects
 }
 
 func (at *loaded[S]) public() Loaded[S] {
@@ -119,6 +120,7 @@ func (r *Repository[S, E]) read(ctx context.Context, at *loaded[S], to int64, k 
 				return err
 			}
 			at.state = r.typ.Evolve(at.state, events...)
+			at.subjects.add(&e)
 		} else if e.ID != at.baseID {
 			return errOtherHistory
 		}

@@ -166,6 +166,9 @@ func (c *command[S, E]) try(ctx context.Context, at *loaded[S]) (result Result[S
 	commit.Replayed = commit.Replayed && c.key != ""
 	at.state = c.typ.Evolve(at.state, read...)
 	at.version, at.position = commit.Version, commit.Position
+	for i := range events {
+		at.subjects.add(&events[i])
+	}
 	c.snapshot(ctx, at)
 	return Result[S]{at.state, commit}, false, nil
 }

@@ -27,6 +27,23 @@ const (
 	attrEvent     = "eventid"         // of the last event that is in the state
 )
 
+// subjects are the data subjects that the events folded into a state name. A snapshot
+// of the data of one names it too, so that it is erased with it; of several there is
+// none.
+type subjects struct {
+	one     string
+	several bool
+}
+
+func (s *subjects) add(e *annals.Event) {
+	name := e.Subject()
+	if name == "" || e.Erased() {
+		return
+	}
+	s.several = s.several || s.one != "" && s.one != name
+	s.one = name
+}
+
 // A SnapshotPolicy says whether Execute writes a snapshot after it has appended.
 type SnapshotPolicy func(SnapshotInfo) bool
 
@@ -49,7 +66,7 @@ var errOtherHistory = errors.New("the snapshot is of events that the stream does
 // events are stored.
 func (r *Repository[S, E]) snapshot(ctx context.Context, at *loaded[S]) {
 	policy := r.typ.opts.Snapshot
-	if policy == nil || !policy(SnapshotInfo{at.stream, at.version, at.base}) {
+	if policy == nil || at.subjects.several || !policy(SnapshotInfo{at.stream, at.version, at.base}) {
 		return
 	}
 	if err := r.writeSnapshot(ctx, at); err != nil {
@@ -74,10 +91,14 @@ func (r *Repository[S, E]) writeSnapshot(ctx context.Context, at *loaded[S]) err
 		}
 		id = e.ID
 	}
-	_, err = r.store.Append(ctx, name, annals.Any, annals.Event{
+	e := annals.Event{
 		Type: SnapshotType, Causation: at.stream + "@" + strconv.FormatInt(at.version, 10), ContentType: r.typ.schema.codec.ContentType(), Data: data,
 		Attributes: map[string]string{attrAggregate: r.typ.name, attrSnapshot: r.typ.snapshotVersion(), attrEvent: id},
-	})
+	}
+	if at.subjects.one != "" {
+		e.Attributes[annals.SubjectAttribute] = at.subjects.one
+	}
+	_, err = r.store.Append(ctx, name, annals.Any, e)
 	return err
 }
 
@@ -97,11 +118,12 @@ func (r *Repository[S, E]) restore(ctx context.Context, stream string, to int64)
 			return nil
 		}
 		of, version, err := annals.ParseCausation(e.Causation)
-		if err != nil || of != stream || e.Type != SnapshotType || e.Attributes[attrAggregate] != r.typ.name ||
+		if e.Erased() || err != nil || of != stream || e.Type != SnapshotType || e.Attributes[attrAggregate] != r.typ.name ||
 			e.Attributes[attrSnapshot] != r.typ.snapshotVersion() || version > to {
 			return nil
 		}
 		at := &loaded[S]{stream: stream, version: version - 1, base: version, baseID: e.Attributes[attrEvent]}
+		at.subjects.add(&e)
 		if at.state, err = r.typ.decodeState(&e); err != nil {
 			r.opts.SnapshotFailed(ctx, stream, fmt.Errorf("decoding the snapshot of version %d: %w", version, err))
 			return nil

@@ -108,7 +108,7 @@ func (s *session) sorted(batch []Message, waiting int) part {
 			p.waiting = append(p.waiting, m)
 		case decided && d.Drop:
 		default:
-			if decided {
+			if decided && !m.Erased() {
 				m.Data, m.Edited = d.data(), true
 			}
 			p.live = append(p.live, m)

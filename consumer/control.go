@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"strconv"
 	"strings"
 	"time"
 
@@ -114,8 +115,24 @@ func (c *Control) Retry(ctx context.Context, positions ...int64) (int, error) {
 // Edit has the event at position handled with other data, now and in every later
 // rebuild, and asks for a retry. The log keeps the event as it is. reason says
 // why and must not be empty. Other generations that run learn of it; one that
-// has passed the event keeps what it made of it.
+// has passed the event keeps what it made of it. Error: one of CodeErased where the
+// event's data was erased.
 func (c *Control) Edit(ctx context.Context, position int64, data []byte, reason string) error {
+	p, err := c.parked(ctx, position)
+	if err != nil {
+		return err
+	}
+	for e, err := range c.store.Stream(ctx, p.Stream, &annals.StreamOptions{From: p.Version, To: p.Version}) {
+		if err != nil {
+			return err
+		}
+		if e.Erased() {
+			return &annals.Error{
+				Code: annals.CodeErased, Message: "the data subject of event " + e.Stream + "@" + strconv.FormatInt(e.Version, 10) + " is erased, and so is its data",
+				Hint: "drop the event, or retry it as it is",
+			}
+		}
+	}
 	return c.ask(ctx, position, &decision{Data: data, Reason: reason})
 }
 

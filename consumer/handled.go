@@ -42,9 +42,9 @@ func (c *Control) handled(ctx context.Context, q annals.Query, yield func(*Messa
 		if parked[e.Position] || d.Drop || !own && strings.HasPrefix(e.Stream, annals.OwnPrefix) {
 			continue
 		}
-		m := &Message{Event: e, Edited: decided, ctx: ctx}
-		if decided {
-			m.Data = d.data()
+		m := &Message{Event: e, ctx: ctx}
+		if decided && !e.Erased() {
+			m.Data, m.Edited = d.data(), true
 		}
 		if !yield(m) {
 			return nil

@@ -13,8 +13,18 @@ import (
 func (r *Runner) failure(ctx context.Context, s *session, p part, failed error) (done bool, err error) {
 	s.attempts++
 	r.troubled(failed)
-	if !r.hopeless(failed, s.attempts) {
+	hopeless := r.hopeless(failed, s.attempts)
+	if !hopeless {
 		r.opts.Sleep(ctx, r.opts.Backoff(s.attempts))
+	}
+	erased, err := r.erasedMeanwhile(ctx, &p.all[0])
+	switch {
+	case err != nil:
+		return false, err
+	case erased:
+		s.attempts = 0
+	}
+	if erased || !hopeless {
 		return false, ctx.Err()
 	}
 	m := &p.live[0]
@@ -35,6 +45,23 @@ func (r *Runner) failure(ctx context.Context, s *session, p part, failed error) 
 	s.attempts = 0
 	r.reached(m.Position)
 	return true, r.at(StepParked)
+}
+
+// erasedMeanwhile reports whether m has been erased since it was read, and makes it so:
+// neither the handler nor the views are to get what was erased.
+func (r *Runner) erasedMeanwhile(ctx context.Context, m *Message) (bool, error) {
+	if m.Subject() == "" || m.Erased() {
+		return false, nil
+	}
+	for e, err := range r.store.Stream(ctx, m.Stream, &annals.StreamOptions{From: m.Version, To: m.Version}) {
+		if err != nil {
+			return false, err
+		}
+		if e.Erased() {
+			m.Data, m.ContentType = nil, e.ContentType
+		}
+	}
+	return m.Erased(), nil
 }
 
 func (r *Runner) hopeless(err error, attempts int) bool {

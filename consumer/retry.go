@@ -186,7 +186,7 @@ func (r *Runner) read(ctx context.Context, s *session, q *queue, c chunk) (chunk
 // count while e is the only event of its chunk.
 func (s *session) retried(ctx context.Context, e annals.Event, w waiter, attempts int) Message {
 	m := Message{Event: e, Attempt: w.attempts + attempts + 1, Retried: true, ctx: ctx}
-	if d, decided := s.decisions[w.position]; decided {
+	if d, decided := s.decisions[w.position]; decided && !e.Erased() {
 		m.Data, m.Edited = d.data(), true
 	}
 	return m

@@ -229,15 +229,16 @@ func (l *Ledger) NotMade(ctx context.Context, f *Finding) error {
 
 // conclude writes down that f is corrected, or why it is not.
 func (l *Ledger) conclude(ctx context.Context, f *Finding, failure error) error {
-	typ, n := DifferenceCorrected, note{Of: []int64{f.version}}
+	typ, n, about := DifferenceCorrected, note{Of: []int64{f.version}}, ""
 	if failure != nil {
-		typ, n.Error = CorrectionFailed, l.worded(failure)
+		// Its text may quote the event.
+		typ, n.Error, about = CorrectionFailed, l.worded(failure), f.subject
 		l.g.opts.Logger.Error("a correction failed", "handler", f.Handler, "difference", f.ID, "event", f.Event, "error", n.Error)
 	}
 	return l.book.write(ctx, l.g.store, func() ([]line, error) {
 		if f.State == Corrected || failure != nil && f.State != Approved {
 			return nil, nil
 		}
-		return []line{{hashed(typ, f.version, f.failures), typ, n}}, nil
+		return []line{{hashed(typ, f.version, f.failures), typ, about, n}}, nil
 	})
 }

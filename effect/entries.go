@@ -86,6 +86,9 @@ func matchingJournals(ctx context.Context, store *annals.Store, f Filter) ([]pla
 		if err != nil {
 			return nil, err
 		}
+		if e.Erased() {
+			continue
+		}
 		handler, _, _ := strings.Cut(strings.TrimPrefix(e.Stream, effectsPrefix), "/")
 		at := place{handler, e.Causation}
 		var r record
@@ -243,7 +246,7 @@ type correction struct {
 // once for each Difference.
 func appendCorrection(ctx context.Context, store *annals.Store, handler string, e *annals.Event, c correction) error {
 	j := journalOf(store, handler, cause(e))
-	j.correlation = e.Correlation
+	j.correlation, j.subject = e.Correlation, e.Subject()
 	for {
 		if err := j.load(ctx); err != nil {
 			return err

@@ -113,6 +113,9 @@ func New(store *annals.Store, opts *Options) (*Gateway, error) {
 // needs an operator. Other errors of f are returned as they are, but for the secrets in
 // URLs within their text, which http.Client puts there and whoever parks events keeps.
 //
+// For an event that is erased f is not called: nobody knows any more what it was to
+// ask for, and its journal is erased too. It counts as handled.
+//
 // Calls that f makes at the same time need names, see Named: the order in which
 // they get their numbers is chance. Calls made after f has returned are refused.
 //
@@ -122,6 +125,9 @@ func New(store *annals.Store, opts *Options) (*Gateway, error) {
 func (g *Gateway) Handle(ctx context.Context, h Handling, f func(ctx context.Context) error) error {
 	if err := checkHandling(h); err != nil {
 		return err
+	}
+	if h.Event.Erased() {
+		return nil
 	}
 	run := g.newHandling(h)
 	lasting, stop := run.outlasting(ctx)

@@ -97,6 +97,7 @@ type journal struct {
 	handler     string
 	event       string
 	correlation string
+	subject     string           // that the event names, so that its calls die with it
 	clock       func() time.Time // nil leaves the time to the store
 
 	mu      sync.Mutex
@@ -107,7 +108,7 @@ type journal struct {
 
 func newJournal(g *Gateway, handler string, e *annals.Event) *journal {
 	j := journalOf(g.store, handler, cause(e))
-	j.correlation, j.clock = e.Correlation, g.opts.Clock
+	j.correlation, j.subject, j.clock = e.Correlation, e.Subject(), g.opts.Clock
 	return j
 }
 
@@ -137,7 +138,7 @@ func (j *journal) append(ctx context.Context, kind string, r record) error {
 	defer j.mu.Unlock()
 	e := annals.Event{
 		ID: r.id(kind), Type: kind, Source: source(j.handler),
-		Correlation: j.correlation, Causation: j.event, Data: r.encode(),
+		Correlation: j.correlation, Causation: j.event, Attributes: about(j.subject), Data: r.encode(),
 	}
 	if j.clock != nil {
 		e.Time = j.clock()
@@ -151,6 +152,15 @@ func (j *journal) append(ctx context.Context, kind string, r record) error {
 	}
 	e.Stream, e.Version = j.stream, commit.Version
 	return j.apply(&e)
+}
+
+// about are the attributes of what is kept of an event that names subject; nil if it
+// names none.
+func about(subject string) map[string]string {
+	if subject == "" {
+		return nil
+	}
+	return map[string]string{annals.SubjectAttribute: subject}
 }
 
 // encode makes the data of an event. An answer that is too large even so, by its
@@ -219,7 +229,10 @@ func (j *journal) list() []Entry {
 
 func (j *journal) apply(event *annals.Event) error {
 	j.version = event.Version
-	if !slices.Contains(kinds, event.Type) {
+	if event.Subject() != "" {
+		j.subject = event.Subject()
+	}
+	if event.Erased() || !slices.Contains(kinds, event.Type) {
 		return nil
 	}
 	var r record

@@ -84,6 +84,7 @@ type Finding struct {
 	version  int64
 	failures int
 	form     string
+	subject  string // that its event names
 	// round numbers the calls of its correction: the version of the first finding
 	// about the same call of then whose correction may have begun and is not over.
 	round int64
@@ -212,6 +213,10 @@ func parseID(id string) (handler string, version int64, err error) {
 
 // read takes in the next event of the ledger.
 func (b *book) read(e *annals.Event) error {
+	if e.Erased() && e.Version == b.version+1 {
+		b.lost(e)
+		return nil
+	}
 	var n note
 	err := decode(e.Data, &n)
 	if err == nil && e.Version != b.version+1 {
@@ -228,6 +233,16 @@ func (b *book) read(e *annals.Event) error {
 	}
 	b.version = e.Version
 	return nil
+}
+
+// lost takes in what the erasure of a subject has left of a finding about its event:
+// nothing is left to decide, and what was decided has nothing to say any more.
+func (b *book) lost(e *annals.Event) {
+	b.version = e.Version
+	if e.Type != DifferenceFound {
+		return
+	}
+	b.byID[e.Version] = &Finding{ID: b.id(e.Version), State: Superseded, Found: e.Time, Updated: e.Time, version: e.Version}
 }
 
 // apply is what n means as the data of e. It reports whether that makes sense.
@@ -275,7 +290,7 @@ func (b *book) found(e *annals.Event, n *note) bool {
 	if n.Difference == nil {
 		return false
 	}
-	f := &Finding{ID: b.id(e.Version), Difference: *n.Difference, State: Open, Found: e.Time, Updated: e.Time, version: e.Version}
+	f := &Finding{ID: b.id(e.Version), Difference: *n.Difference, State: Open, Found: e.Time, Updated: e.Time, version: e.Version, subject: e.Subject()}
 	f.form, f.round = f.Difference.form(), f.version
 	if r := b.byRepair[n.Repair]; r != nil {
 		r.Differences++

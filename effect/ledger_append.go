@@ -35,6 +35,7 @@ func readBook(ctx context.Context, store *annals.Store, handler string) (*book, 
 // however often it is appended.
 type line struct {
 	id, typ string
+	subject string // that the event at hand names
 	note    note
 }
 
@@ -84,7 +85,7 @@ func room(events []annals.Event) int {
 
 func (l *line) event() (annals.Event, error) {
 	data, err := json.Marshal(&l.note)
-	return annals.Event{ID: l.id, Type: l.typ, Data: data}, err
+	return annals.Event{ID: l.id, Type: l.typ, Attributes: about(l.subject), Data: data}, err
 }
 
 // hashed makes an id.
@@ -93,11 +94,12 @@ func hashed(parts ...any) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// discovery is the line of a difference; repair is 0 if no repair has found it.
-func (b *book) discovery(repair int64, d *Difference) (line, error) {
+// discovery is the line of a difference at an event that names subject, if any; repair
+// is 0 if no repair has found it.
+func (b *book) discovery(repair int64, subject string, d *Difference) (line, error) {
 	kept, err := fitting(d)
 	id := hashed(DifferenceFound, b.times[callKey(d.Event, d.Call)], d.form())
-	return line{id, DifferenceFound, note{Repair: repair, Difference: kept}}, err
+	return line{id, DifferenceFound, subject, note{Repair: repair, Difference: kept}}, err
 }
 
 // fitting is d as an event has room for it, and as strict JSON.

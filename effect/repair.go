@@ -182,7 +182,7 @@ func decideOn(ctx context.Context, store *annals.Store, ids []string, typ, reaso
 		decide := func() (lines []line, err error) {
 			const most = 10_000 // in an event
 			for part := range slices.Chunk(of, most) {
-				lines = append(lines, line{hashed(typ, b.version, len(lines)), typ, note{Reason: reason, Of: part}})
+				lines = append(lines, line{hashed(typ, b.version, len(lines)), typ, "", note{Reason: reason, Of: part}})
 			}
 			return lines, b.checkAll(of, check)
 		}

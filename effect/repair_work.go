@@ -107,7 +107,7 @@ func (l *Ledger) put(ctx context.Context, r *RepairRun, id, typ string, n note) 
 		if r.Over() || n.Position > 0 && n.Position <= r.Position {
 			return nil, nil
 		}
-		return []line{{id, typ, n}}, nil
+		return []line{{id, typ, "", n}}, nil
 	})
 }
 
@@ -219,11 +219,12 @@ func (run *running) handle(ctx context.Context, m *consumer.Message) error {
 
 // A RepairTurn is the repair of one event.
 type RepairTurn struct {
-	book  *book
-	event string
-	send  bool
-	found []Difference
-	made  map[string]bool
+	book    *book
+	event   string
+	subject string // that the event names
+	send    bool
+	found   []Difference
+	made    map[string]bool
 }
 
 // Differs notes a difference that the Gateway can't see, such as an append.
@@ -253,7 +254,7 @@ func sameRequest(kept, now *Request) bool {
 // differs, for r unless that is nil. With send, calls that were missing and are
 // approved are made. What differed before and does no more is settled.
 func (l *Ledger) Turn(ctx context.Context, r *RepairRun, m *consumer.Message, send bool, f func(ctx context.Context, t *RepairTurn) error) error {
-	t := &RepairTurn{book: l.book, event: m.Cause(), send: send, made: map[string]bool{}}
+	t := &RepairTurn{book: l.book, event: m.Cause(), subject: m.Subject(), send: send, made: map[string]bool{}}
 	whole := false
 	h := Handling{Handler: l.book.handler, Event: &m.Event, Mode: Repair, Differs: func(_ context.Context, d Difference) error {
 		t.found = append(t.found, d)
@@ -261,6 +262,9 @@ func (l *Ledger) Turn(ctx context.Context, r *RepairRun, m *consumer.Message, se
 	}}
 	if send {
 		h.Send = t.Sends
+	}
+	if m.Erased() {
+		return nil
 	}
 	err := l.g.Handle(ctx, h, func(ctx context.Context) error {
 		err := f(ctx, t)
@@ -288,7 +292,7 @@ func (l *Ledger) record(ctx context.Context, r *RepairRun, t *RepairTurn, whole 
 		for i := range t.found {
 			d := &t.found[i]
 			seen[d.Call] = true
-			found, err := l.book.discovery(repair, d)
+			found, err := l.book.discovery(repair, t.subject, d)
 			if err != nil {
 				return nil, err
 			}
@@ -309,7 +313,7 @@ func (l *Ledger) record(ctx context.Context, r *RepairRun, t *RepairTurn, whole 
 				return nil, err
 			}
 			if settled != "" {
-				lines = append(lines, line{hashed(settled, f.version, l.book.version), settled, note{Of: []int64{f.version}}})
+				lines = append(lines, line{hashed(settled, f.version, l.book.version), settled, "", note{Of: []int64{f.version}}})
 			}
 		}
 		return lines, nil

@@ -8,6 +8,7 @@ import (
 
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/effect"
+	"github.com/eb901187/annals/storetest"
 )
 
 func mustAppend(t *testing.T, s *annals.Store, stream string, events ...annals.Event) {
@@ -81,10 +82,10 @@ func TestForkFindsOutAnAlias(t *testing.T) {
 	from, to := forkStore(t, nil), forkStore(t, nil)
 	randomLog(t, forkRandom(t), from, 30)
 	mustFork(t, from, to, nil)
-	alias := annals.New(aliasOf{to}, nil)
+	alias := annals.New(storetest.AsDriver{Store: to}, nil)
 	_, err := Fork(t.Context(), to, alias, nil)
 	wantForkError(t, err, annals.ErrInvalid, "the target is the source")
-	_, err = Fork(t.Context(), from, annals.New(aliasOf{from}, nil), nil)
+	_, err = Fork(t.Context(), from, annals.New(storetest.AsDriver{Store: from}, nil), nil)
 	wantForkError(t, err, annals.ErrConflict, "not empty")
 }
 

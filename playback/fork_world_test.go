@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"iter"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
@@ -236,22 +235,4 @@ func streamsOf(events []annals.Event) map[string][]annals.Event {
 func logOf(t *testing.T, s *annals.Store) []annals.Event {
 	t.Helper()
 	return collected(t, s.Log(context.Background(), annals.Query{}))
-}
-
-// An aliasOf is a driver of its own over a store that has another name.
-type aliasOf struct{ *annals.Store }
-
-func (a aliasOf) Append(ctx context.Context, stream string, expected int64, events []annals.Event) (annals.Commit, error) {
-	return a.Store.Append(ctx, stream, expected, events...)
-}
-
-func (a aliasOf) Stream(ctx context.Context, stream string, from, to int64, backward bool) iter.Seq2[annals.Event, error] {
-	return a.Store.Stream(ctx, stream, &annals.StreamOptions{From: from, To: to, Backward: backward})
-}
-
-func (a aliasOf) End(ctx context.Context, after int64) (int64, error) {
-	if after < 0 {
-		return a.Store.End(ctx)
-	}
-	return a.WaitPast(ctx, after)
 }

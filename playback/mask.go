@@ -46,7 +46,7 @@ func ParseMask(file string, text []byte) (*Mask, error) {
 
 var (
 	// keptFields must be in the output as they were in the input.
-	keptFields = []string{"id", "stream", "version", "position", "time", "causation"}
+	keptFields = []string{"id", "stream", "version", "position", "time", "causation", "erased"}
 	// maskedFields may change or go away.
 	maskedFields = []string{"type", "source", "correlation", "contentType", "attributes", "data", "data_base64"}
 )
@@ -126,6 +126,10 @@ func setFields(e *annals.Event, in, out map[string]any) error {
 }
 
 func setData(e *annals.Event, in, out map[string]any) error {
+	if in["erased"] == true {
+		e.Data, e.ContentType = nil, annals.ErasedContentType // there is nothing to mask
+		return nil
+	}
 	name, other := "data", "data_base64"
 	if !e.IsJSON() {
 		name, other = other, name

@@ -51,7 +51,7 @@ func TestCatchUp(t *testing.T) {
 	if err := catchUp(t, s); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := s.Switch(t.Context(), "accounts", false); err != nil || n != 2 {
+	if n, err := s.Switch(t.Context(), "accounts", 0, false); err != nil || n != 2 {
 		t.Fatal(n, err)
 	}
 	for _, number := range []int{1, 2} {

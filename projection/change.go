@@ -103,14 +103,17 @@ func (s *Set) Rebuild(ctx context.Context, name string) (int, error) {
 
 // Switch makes the generation that was built beside the live one live, in one
 // step. It is refused while that one is behind the live one, or holds parked
-// events that the live one has not, unless force is set. The old one stays up to
-// date for Rollback, until the next Switch.
-func (s *Set) Switch(ctx context.Context, name string, force bool) (int, error) {
+// events that the live one has not, unless force is set. generation is the number of
+// the one that the caller decided on: if another is to go live by now, Switch is
+// refused with annals.ErrConflict; 0 takes whichever was built last. The old one stays
+// up to date for Rollback, until the next Switch. Switch returns the number of the
+// live generation.
+func (s *Set) Switch(ctx context.Context, name string, generation int, force bool) (int, error) {
 	g, err := s.existing(ctx, name)
 	if err != nil {
 		return 0, err
 	}
-	number, err := s.switchable(ctx, name, g, force)
+	number, err := s.switchable(ctx, name, g, generation, force)
 	if err != nil {
 		return 0, err
 	}

@@ -201,7 +201,7 @@ func TestANewProjectionMakesNoCallForWhatHappenedBefore(t *testing.T) {
 			t.Fatal(err)
 		}
 		caughtUp(t, s, "receipts", n, at2)
-		if _, err := s.Switch(t.Context(), "receipts", false); err != nil {
+		if _, err := s.Switch(t.Context(), "receipts", 0, false); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -237,9 +237,11 @@ func TestNoCallIsLostOrDoubledWhenGenerationsSwitch(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, change := range []func(context.Context, string, bool) (int, error){s.Switch, s.Rollback, s.Switch} {
+		switchOver := func() (int, error) { return s.Switch(t.Context(), "receipts", 0, false) }
+		rollBack := func() (int, error) { return s.Rollback(t.Context(), "receipts", false) }
+		for _, change := range []func() (int, error){switchOver, rollBack, switchOver} {
 			for deadline := time.Now().Add(30 * time.Second); ; {
-				_, err := change(t.Context(), "receipts", false)
+				_, err := change()
 				if err == nil {
 					break
 				}
@@ -295,7 +297,7 @@ func TestAForcedSwitchSendsNothingForWhatWasHandled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Switch(t.Context(), "receipts", true); err != nil {
+	if _, err := s.Switch(t.Context(), "receipts", 0, true); err != nil {
 		t.Fatal(err)
 	}
 	keepRunning(t, s)
@@ -336,7 +338,7 @@ func TestWhatIsParkedForTheLiveGenerationIsParkedForTheNextOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	caughtUp(t, s, "receipts", n, last)
-	if _, err := s.Switch(t.Context(), "receipts", false); err != nil {
+	if _, err := s.Switch(t.Context(), "receipts", 0, false); err != nil {
 		t.Fatal(err)
 	}
 	mu.Lock()
@@ -404,7 +406,7 @@ func TestTablesMakeEachCallOnceAndTakeBackWhatIsSuppressed(t *testing.T) {
 			t.Fatal(err)
 		}
 		caughtUp(t, s, "receipts", n, last)
-		if _, err := s.Switch(t.Context(), "receipts", false); err != nil {
+		if _, err := s.Switch(t.Context(), "receipts", 0, false); err != nil {
 			t.Fatal(err)
 		}
 		last = move(t, store, "account-4", 1)
@@ -446,7 +448,7 @@ func TestAForcedSwitchMakesTheCallsOfWhatIsParked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Switch(t.Context(), "receipts", true); err != nil {
+	if _, err := s.Switch(t.Context(), "receipts", 0, true); err != nil {
 		t.Fatal(err)
 	}
 	keepRunning(t, s)

@@ -129,7 +129,7 @@ fold:
 		}
 		read(nil)
 		read(&projection.ReadOptions{Generation: generation, Wait: last})
-		_, err = set.Switch(ctx, "customers", false)
+		_, err = set.Switch(ctx, "customers", 0, false)
 		exit(err)
 		read(nil)
 	})

@@ -150,7 +150,7 @@ func TestRollbackGoesBackInTime(t *testing.T) {
 	o.Rebuild = true
 	s, _ = open(t, store, views, o, accounts("2", 1))
 	caughtUp(t, s, "accounts", 2, last)
-	if _, err := s.Switch(t.Context(), "accounts", false); err != nil {
+	if _, err := s.Switch(t.Context(), "accounts", 0, false); err != nil {
 		t.Fatal(err)
 	}
 	last = move(t, store, "account-1", 1)
@@ -198,8 +198,49 @@ func TestSwitchWithOtherParkedEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	caughtUp(t, s, "p", n, last)
-	if _, err := s.Switch(t.Context(), "p", false); err == nil {
+	if _, err := s.Switch(t.Context(), "p", 0, false); err == nil {
 		t.Errorf("switched to a generation that holds a parked event that the live one has not: b is %q", get(t, s, "p", "b", nil))
+	}
+}
+
+// Whoever says which generation is to go live gets that one or none.
+func TestSwitchIsToTheGenerationThatWasDecidedOn(t *testing.T) {
+	store, views := newStore(t), newViews(t)
+	s, _ := open(t, store, views, quick(), accounts("1", 1))
+	last := move(t, store, "account-1", 5)
+	caughtUp(t, s, "accounts", 1, last)
+	build := func(version string, want int) {
+		t.Helper()
+		if err := s.Define(accounts(version, 1)); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := s.Rebuild(t.Context(), "accounts"); err != nil || n != want {
+			t.Fatal(n, err)
+		}
+		caughtUp(t, s, "accounts", want, last)
+	}
+	build("2", 2)
+	plan, err := s.PlanSwitch(t.Context(), "accounts", 2, false)
+	if err != nil || plan.NextLive() != 2 {
+		t.Fatal(plan, err)
+	}
+	build("3", 3)
+	for _, force := range []bool{false, true} {
+		if _, err := s.PlanSwitch(t.Context(), "accounts", 2, force); !errors.Is(err, annals.ErrConflict) {
+			t.Errorf("a plan for a generation that has gone: %v", err)
+		}
+		if _, err := s.Switch(t.Context(), "accounts", 2, force); !errors.Is(err, annals.ErrConflict) || !strings.Contains(err.Error(), "generation 3") {
+			t.Errorf("a switch to a generation that has gone: %v", err)
+		}
+	}
+	if info, err := s.Show(t.Context(), "accounts"); err != nil || info.Live != 1 {
+		t.Fatalf("%+v, %v", info, err)
+	}
+	if n, err := s.Switch(t.Context(), "accounts", 3, false); err != nil || n != 3 {
+		t.Fatal(n, err)
+	}
+	if plan, err := s.PlanRollback(t.Context(), "accounts", false); err != nil || plan.NextLive() != 1 {
+		t.Fatal(plan, err)
 	}
 }
 
@@ -219,7 +260,7 @@ func TestAWaitingReadAfterSwitchAndDelete(t *testing.T) {
 	_ = s.Define(accounts("2", 1))
 	n, _ := s.Rebuild(t.Context(), "accounts")
 	caughtUp(t, s, "accounts", n, last)
-	if _, err := s.Switch(t.Context(), "accounts", false); err != nil {
+	if _, err := s.Switch(t.Context(), "accounts", 0, false); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Delete(t.Context(), "accounts", 1); err != nil {
@@ -385,7 +426,7 @@ func TestTwoRollbacks(t *testing.T) {
 	_ = s.Define(accounts("2", 10))
 	_, _ = s.Rebuild(t.Context(), "accounts")
 	caughtUp(t, s, "accounts", 2, last)
-	_, _ = s.Switch(t.Context(), "accounts", false)
+	_, _ = s.Switch(t.Context(), "accounts", 0, false)
 	_, err1 := s.Rollback(t.Context(), "accounts", false)
 	n, err2 := s.Rollback(t.Context(), "accounts", false)
 	if err1 == nil && err2 == nil && n == 2 {

@@ -37,7 +37,7 @@ func TestBuildPart(t *testing.T) {
 		if _, err := s.BuildPart(t.Context(), name, two); !errors.Is(err, annals.ErrConflict) || !strings.Contains(err.Error(), "is being built") {
 			t.Fatal(err)
 		}
-		if _, err := s.Switch(t.Context(), name, false); !errors.Is(err, annals.ErrConflict) || !strings.Contains(err.Error(), "part of the log") {
+		if _, err := s.Switch(t.Context(), name, 0, false); !errors.Is(err, annals.ErrConflict) || !strings.Contains(err.Error(), "part of the log") {
 			t.Fatal(err)
 		}
 		if info, err := s.Show(t.Context(), name); err != nil || string(info.Building().Part) != `"account-1"` {

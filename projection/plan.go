@@ -22,10 +22,20 @@ type RoleChange struct {
 	To         Role `json:"to"`
 }
 
+// NextLive is the generation that goes live; 0 if none does.
+func (p *Plan) NextLive() int {
+	for _, c := range p.Changes {
+		if c.To == Live {
+			return c.Generation
+		}
+	}
+	return 0
+}
+
 // PlanSwitch says what Switch would do, with its errors.
-func (s *Set) PlanSwitch(ctx context.Context, name string, force bool) (Plan, error) {
+func (s *Set) PlanSwitch(ctx context.Context, name string, generation int, force bool) (Plan, error) {
 	return s.plan(ctx, name, func(g *generations) error {
-		number, err := s.switchable(ctx, name, g, force)
+		number, err := s.switchable(ctx, name, g, generation, force)
 		if err != nil {
 			return err
 		}
@@ -75,11 +85,18 @@ func (s *Set) plan(ctx context.Context, name string, change func(*generations) e
 	return p, nil
 }
 
-// switchable is the number of the generation that a switch makes live.
-func (s *Set) switchable(ctx context.Context, name string, g *generations, force bool) (int, error) {
+// switchable is the number of the generation that a switch makes live: wanted, unless
+// that is 0.
+func (s *Set) switchable(ctx context.Context, name string, g *generations, wanted int, force bool) (int, error) {
 	next := g.next()
 	if next == nil {
 		return 0, &annals.Error{Code: annals.CodeConflict, Message: "projection " + name + " has no generation but the live one to switch to", Hint: "annals projection rebuild " + name + " builds one"}
+	}
+	if wanted != 0 && wanted != next.Number {
+		return 0, &annals.Error{
+			Code: annals.CodeConflict, Message: fmt.Sprintf("a switch of projection %s makes generation %d live by now, and not generation %d", name, next.Number, wanted),
+			Hint: "annals projection show " + name + " shows both; decide again",
+		}
 	}
 	if !force && next.Part != nil {
 		return 0, notWhole(name, next)

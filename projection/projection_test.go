@@ -166,7 +166,7 @@ func TestAChangedProjectionIsRefusedAndRebuiltBesideTheLiveView(t *testing.T) {
 	changed := quick()
 	changed.Changed = true
 	s, stop = open(t, store, views, changed, accounts("2", 10))
-	if _, err := s.Switch(t.Context(), "accounts", false); !errors.Is(err, annals.ErrConflict) {
+	if _, err := s.Switch(t.Context(), "accounts", 0, false); !errors.Is(err, annals.ErrConflict) {
 		t.Errorf("switching to nothing: %v", err)
 	}
 	n, err := s.Rebuild(t.Context(), "accounts")
@@ -194,7 +194,7 @@ func TestAChangedProjectionIsRefusedAndRebuiltBesideTheLiveView(t *testing.T) {
 	if !slices.Equal(keys, []string{"account-1"}) || c.Different != 1 || c.Same != 0 || c.A.Generation != 1 || c.B.Generation != 2 {
 		t.Errorf("different: %v, %+v", keys, c)
 	}
-	if n, err := s.Switch(t.Context(), "accounts", false); err != nil || n != 2 {
+	if n, err := s.Switch(t.Context(), "accounts", 0, false); err != nil || n != 2 {
 		t.Fatalf("switched to %d, %v", n, err)
 	}
 	if got := get(t, s, "accounts", "account-1", nil); got != `{"balance":50,"versions":[1]}` {
@@ -269,7 +269,7 @@ func TestReadsGoOnDuringARebuild(t *testing.T) {
 		readOn("while it is built")
 		last := move(t, store, "account-1", 1)
 		caughtUp(t, s, "accounts", n, last)
-		if _, err := s.Switch(t.Context(), "accounts", false); err != nil {
+		if _, err := s.Switch(t.Context(), "accounts", 0, false); err != nil {
 			t.Fatal(err)
 		}
 		readOn("after the switch")

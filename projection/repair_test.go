@@ -156,7 +156,7 @@ func (x *mended) correct() {
 		x.Fatal(err)
 	}
 	caughtUp(x, x.s, "receipts", info.Building().Number, x.last)
-	if _, err := x.s.Switch(x.Context(), "receipts", false); err != nil {
+	if _, err := x.s.Switch(x.Context(), "receipts", 0, false); err != nil {
 		x.Fatal(err)
 	}
 	for key, has := range map[string]string{"account-1": "undone", "account-2": `"seen":3`} {
@@ -188,7 +188,7 @@ func TestARebuildParksWhatAsksOtherwiseUnlessThatWasRejected(t *testing.T) {
 		t.Fatal(err)
 	}
 	caughtUp(t, x.s, "receipts", n, x.last)
-	if _, err := x.s.Switch(t.Context(), "receipts", false); !errors.Is(err, annals.ErrConflict) {
+	if _, err := x.s.Switch(t.Context(), "receipts", 0, false); !errors.Is(err, annals.ErrConflict) {
 		t.Fatalf("switched to a view that lacks events: %v", err)
 	}
 	repaired, err := x.s.Repair(t.Context(), "receipts", effect.RepairOptions{From: 1})
@@ -214,7 +214,7 @@ func TestARebuildParksWhatAsksOtherwiseUnlessThatWasRejected(t *testing.T) {
 	if got := documentsOf(t, x.views, "receipts", n); !maps.Equal(got, as) {
 		t.Fatalf("rebuilt %v\nrepaired %v", got, as)
 	}
-	if _, err := x.s.Switch(t.Context(), "receipts", false); err != nil {
+	if _, err := x.s.Switch(t.Context(), "receipts", 0, false); err != nil {
 		t.Fatal(err)
 	}
 }

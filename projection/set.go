@@ -64,6 +64,7 @@ type Set struct {
 	again     chan struct{}                     // asks Run to look which generations there are
 	workers   sync.WaitGroup                    // all that was started, dropped from running or not
 	once      bool                              // work ends when nothing is left to do
+	erasing   chan struct{}                     // holds the turn of one erasure
 }
 
 // running is a generation that this process keeps up to date.
@@ -107,6 +108,7 @@ func Open(ctx context.Context, store *annals.Store, views view.Store, projection
 	s := &Set{
 		store: store, views: views, current: map[string]*Projection{}, revisions: map[string]map[string]*Projection{},
 		running: map[string]*running{}, shown: map[string]int{}, orphans: map[string]bool{}, again: make(chan struct{}, 1),
+		erasing: make(chan struct{}, 1),
 	}
 	if opts != nil {
 		s.opts = *opts

@@ -131,7 +131,7 @@ func TestCrashBetweenCreateAndEdit(t *testing.T) {
 	o.Rebuild = true
 	s, _ = open(t, store, views, o, totals("3", 1))
 	caughtUp(t, s, "totals", 3, last)
-	if n, err := s.Switch(t.Context(), "totals", false); err != nil || n != 3 {
+	if n, err := s.Switch(t.Context(), "totals", 0, false); err != nil || n != 3 {
 		t.Errorf("generation %d, %v", n, err)
 	}
 }
@@ -156,7 +156,7 @@ func TestALateExposeStays(t *testing.T) {
 	_ = b.Define(totals("2", 10))
 	_, _ = b.Rebuild(t.Context(), "totals")
 	caughtUp(t, b, "totals", 2, last)
-	if _, err := b.Switch(t.Context(), "totals", false); err != nil {
+	if _, err := b.Switch(t.Context(), "totals", 0, false); err != nil {
 		t.Fatal(err)
 	}
 	if err := a.expose(t.Context(), "totals", g); err != nil { // A goes on, and ends
@@ -200,7 +200,7 @@ func TestPostgresRights(t *testing.T) {
 	_ = s.Define(totals("2", 10))
 	_, _ = s.Rebuild(t.Context(), "totals")
 	caughtUp(t, s, "totals", 2, last)
-	if _, err := s.Switch(t.Context(), "totals", false); err != nil {
+	if _, err := s.Switch(t.Context(), "totals", 0, false); err != nil {
 		t.Fatal(err)
 	}
 	if !granted() {
@@ -212,7 +212,7 @@ func TestPostgresRights(t *testing.T) {
 	_ = s.Define(totals("3", 100))
 	_, _ = s.Rebuild(t.Context(), "totals")
 	caughtUp(t, s, "totals", 3, last)
-	_, err = s.Switch(t.Context(), "totals", false)
+	_, err = s.Switch(t.Context(), "totals", 0, false)
 	info, _ := s.Show(t.Context(), "totals")
 	if err != nil || info.Live != 3 || balances(t, db, "rich")["account-1"] != 500 {
 		t.Errorf("a switch below a view of somebody else's: live is %d, that view shows %v, %v", info.Live, balances(t, db, "rich"), err)

@@ -141,7 +141,7 @@ func TestTablesAreRebuiltBesideTheLiveOnes(t *testing.T) {
 		if got := balances(t, views.DB(), "totals"); got["account-1"] != 7 {
 			t.Errorf("before the switch: %v", got)
 		}
-		if _, err := s.Switch(t.Context(), "totals", false); err != nil {
+		if _, err := s.Switch(t.Context(), "totals", 0, false); err != nil {
 			t.Fatal(err)
 		}
 		if got := balances(t, views.DB(), "totals"); got["account-1"] != 70 || got["account-2"] != 30 {

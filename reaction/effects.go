@@ -12,6 +12,9 @@ import (
 
 // act runs the Handler, with its outside calls journaled.
 func (r *Reaction) act(ctx context.Context, t *Turn) error {
+	if t.Erased() {
+		return nil
+	}
 	if r.effects == nil {
 		return r.handle(ctx, t)
 	}

@@ -42,6 +42,7 @@ const (
 	Completed    Phase = "completed"
 	Compensated  Phase = "compensated"
 	Failed       Phase = "failed" // Process.Resume tries the compensation again
+	Erased       Phase = "erased" // the data subject of the event that started it was erased: it goes no further
 )
 
 // An entry is one event of a saga's stream.
@@ -62,6 +63,7 @@ type history struct {
 	stream, id  string
 	version     int64
 	correlation string
+	subject     string // that its events name, from the first event on that it is about and that names one
 	phase       Phase
 	ended       bool // the saga has said how it ended
 	state       json.RawMessage
@@ -112,6 +114,12 @@ func (h *history) read(e *annals.Event) error {
 	if e.Version != h.version+1 {
 		return damaged(fmt.Sprintf("does not follow version %d", h.version), nil)
 	}
+	if e.Erased() {
+		h.version++
+		h.seen[e.Causation] = true
+		h.erase()
+		return nil
+	}
 	if len(e.Data) > 0 {
 		if err := json.Unmarshal(e.Data, &en); err != nil {
 			return damaged("is not what a saga writes", err)
@@ -123,6 +131,9 @@ func (h *history) read(e *annals.Event) error {
 	h.seen[e.Causation] = true
 	if h.version == 1 {
 		h.correlation = e.Correlation
+	}
+	if h.subject == "" {
+		h.subject = e.Subject()
 	}
 	return nil
 }
@@ -188,6 +199,13 @@ func (h *history) start(en *entry) {
 func (h *history) close() {
 	h.at.open = false
 	h.timer = timer{}
+}
+
+// erase ends a saga of which nothing can be read any more.
+func (h *history) erase() {
+	h.phase, h.ended, h.state, h.at, h.timer = Erased, true, nil, at{}, timer{}
+	clear(h.done)
+	clear(h.undone)
 }
 
 func (h *history) end(p Phase) {

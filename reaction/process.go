@@ -186,7 +186,7 @@ func (p *Process) load(ctx context.Context, stream string) (*history, error) {
 			return nil, err
 		}
 	}
-	if h.phase == Completed || h.phase == Compensated {
+	if h.phase == Completed || h.phase == Compensated || h.phase == Erased {
 		return h, nil
 	}
 	for step := range h.done {
@@ -226,13 +226,16 @@ func (p *Process) handle(ctx context.Context, t *Turn) error {
 		return err
 	}
 	h, err := p.load(ctx, stream)
-	if err != nil || h.seen[t.Cause()] || r.starts != (h.version == 0) {
+	if err != nil || h.phase == Erased || h.seen[t.Cause()] || r.starts != (h.version == 0) {
 		return err
 	}
 	if r.starts {
 		if past, err := p.reaction.past(ctx, &t.Event); past || err != nil {
 			return err
 		}
+	}
+	if h.subject == "" {
+		h.subject = t.Subject()
 	}
 	m := p.plan.move(h, p.reaction.opts.Clock())
 	switch {
@@ -367,6 +370,9 @@ func (p *Process) append(ctx context.Context, h *history, m *move, cause string)
 		events[i] = annals.Event{
 			ID: derive(p.reaction.name, cause, h.stream, 0, i), Type: m.out[i].Type, Source: p.reaction.source,
 			Time: m.now, Correlation: h.correlation, Causation: cause, Data: data,
+		}
+		if h.subject != "" {
+			events[i].Attributes = map[string]string{annals.SubjectAttribute: h.subject}
 		}
 	}
 	_, err := p.reaction.store.Append(ctx, h.stream, h.version, events...)

@@ -113,7 +113,23 @@ func (d *draft) completed(event annals.Event, e *annals.Event, reverses string, 
 		event.Attributes = map[string]string{}
 	}
 	maps.Copy(event.Attributes, attributes)
+	if about := d.subject(e, way); about != "" && event.Attributes[annals.SubjectAttribute] == "" {
+		event.Attributes[annals.SubjectAttribute] = about
+	}
 	return event
+}
+
+// subject is the data subject of what reverses e: that of e where that was declared; that
+// of the whole stream where it was made of its state, of which a part may be anybody's.
+func (d *draft) subject(e *annals.Event, way Way) string {
+	if way == Declared || e.Subject() != "" {
+		return e.Subject()
+	}
+	all := d.h.subjects()
+	if len(all) == 0 {
+		return ""
+	}
+	return all[0]
 }
 
 // rest adds what reverses the events without a declared inverse: the first of the
@@ -126,6 +142,12 @@ func (d *draft) rest() error {
 	}
 	if err := d.foldable(undeclared); err != nil {
 		return err
+	}
+	if all := d.h.subjects(); len(all) > 1 {
+		return &annals.Error{
+			Code: annals.CodeInvalid, Message: "the events of " + d.h.stream + " name several data subjects, so that its state can't be stored as that of one",
+			Hint: "declare inverses for the types of what is to be reversed",
+		}
 	}
 	wanted, err := d.planner.fold.over(nil, append(d.h.remaining(d.ways), d.timed(d.events)...))
 	if err != nil {

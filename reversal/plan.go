@@ -88,6 +88,9 @@ func (sink) Append(context.Context, string, int64, []annals.Event) (annals.Commi
 	return annals.Commit{}, nil
 }
 
+// Remote implements annals.RemoteDriver: the store that the events go to seals.
+func (sink) Remote() {}
+
 func (p *planner) pass(stream string, version int64, why string) {
 	p.plan.Passed = append(p.plan.Passed, Passed{stream, version, why})
 }

@@ -71,6 +71,15 @@ type Expectation struct {
 	Data []byte
 }
 
+// A Scrubber is a Store whose files, or whose database's, go on holding what was deleted
+// or replaced. One that is none leaves that to whoever runs the service behind it.
+type Scrubber interface {
+	// Scrub frees them of it, as far as the file system and the database let it: it
+	// writes anew what there is, and may take as long and as much room as that. Others
+	// may wait meanwhile. It may be repeated.
+	Scrub(ctx context.Context) error
+}
+
 // A Store keeps documents. It is safe for concurrent use. What it returns is the
 // caller's to keep and to change; what it is given it does not keep. A name, a
 // document or a Range that breaks a rule is refused with *annals.InvalidError

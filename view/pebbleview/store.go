@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -45,7 +44,8 @@ type Store struct {
 	dir  string // as Open was told
 	name string // the one that it has among its spellings
 	disk *haltingFS
-	lock io.Closer
+	lock *pebble.Lock
+	opts Options
 	db   *pebble.DB
 
 	// committing is held from the look at a change's expectations until the change
@@ -85,22 +85,28 @@ func Open(dir string, opts *Options) (*Store, error) {
 	if err := openSeal(o.FS, name); err != nil {
 		return nil, errors.Join(storeErr(dir, "opening the views", err), lock.Close())
 	}
-	s := &Store{dir: dir, name: name, lock: lock}
+	s := &Store{dir: dir, name: name, lock: lock, opts: o}
 	s.disk = &haltingFS{FS: o.FS, halted: func() { go s.end() }}
-	if err := s.open(lock, &o); err != nil {
+	if err := s.open(); err != nil {
 		return nil, errors.Join(storeErr(dir, "opening the views", err), s.end())
 	}
 	return s, nil
 }
 
 // open opens Pebble. A disk that halts meanwhile waits for it.
-func (s *Store) open(lock *pebble.Lock, o *Options) (err error) {
+func (s *Store) open() error {
 	s.using.Lock()
 	defer s.using.Unlock()
+	return s.openLocked()
+}
+
+// openLocked is open while s.using is held.
+func (s *Store) openLocked() (err error) {
+	o := &s.opts
 	cache := pebble.NewCache(cacheBytes)
 	defer cache.Unref()
 	opts := &pebble.Options{
-		FS: s.disk, Lock: lock, Cache: cache, Logger: logger{o.Logger, s.dir},
+		FS: s.disk, Lock: s.lock, Cache: cache, Logger: logger{o.Logger, s.dir},
 		MemTableSize: o.memTable, MaxManifestFileSize: manifestBytes, FlushDelayDeleteRange: dropDelay,
 		// The first format whose log tells a damaged record from a torn end, and whose
 		// tables have a checksum to the end.

@@ -34,7 +34,7 @@ func Test(t *testing.T, open func(t *testing.T) view.Store, opts *Options) {
 	if opts == nil {
 		opts = &Options{}
 	}
-	groups := [][]clause{readClauses, scanClauses, commitClauses, limitClauses, dropClauses, endClauses, raceClauses}
+	groups := [][]clause{readClauses, scanClauses, commitClauses, limitClauses, dropClauses, endClauses, scrubClauses, raceClauses}
 	if opts.Work {
 		groups = append(groups, workClauses(opts.Table))
 	} else {

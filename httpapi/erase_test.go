@@ -1,0 +1,143 @@
+package httpapi
+
+import (
+	"context"
+	"log/slog"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/eb901187/annals"
+	"github.com/eb901187/annals/access"
+	"github.com/eb901187/annals/embedded"
+	"github.com/eb901187/annals/storetest"
+	"github.com/eb901187/annals/subject"
+	"github.com/eb901187/annals/subject/erase"
+)
+
+// sealing is a server whose store has keys.
+func sealing(t *testing.T) live {
+	t.Helper()
+	quiet := slog.New(slog.DiscardHandler)
+	master, err := subject.LocalWrapper(make([]byte, subject.KeyBytes))
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyring, err := subject.New(subject.MemoryShelf(), master, &subject.Options{Wait: func(context.Context, time.Duration) error { return nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := embedded.Open(t.TempDir(), &embedded.Options{Logger: quiet, Store: &annals.Options{Sealer: keyring}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eraser, err := erase.New(erase.Options{Store: store, Keys: keyring})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(New(store, &Options{Logger: quiet, Eraser: eraser, Authenticator: roleTokens{}, NoteActions: true}))
+	t.Cleanup(func() {
+		server.Close()
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return live{server, store}
+}
+
+func TestErasure(t *testing.T) {
+	s := sealing(t)
+	operator := bearing("read,append,operate")
+	event := `{"type":"T","id":"1","datasubject":"p1","specversion":"1.0","source":"s","data":{"n":"secret"}}`
+	const at = "/v1/streams/a/events"
+	for _, c := range []struct {
+		method, path, body, token string
+		status                    int
+		want                      string
+	}{
+		{"POST", at, event, "append", 201, `"version":"1"`},
+		{"GET", at, "", "read", 200, `"data":{"n":"secret"}`},
+		{"POST", "/v1/erasures", `{"subject":"p1"}`, "read,append", 403, "operate"},
+		{"POST", "/v1/erasures", `{"subject":""}`, "operate", 400, "subject"},
+		{"POST", "/v1/erasures", `{"subject":"p1","dryRun":true}`, "operate", 400, "dryRun"},
+		{"POST", "/v1/erasures?dryRun=true", `{"subject":"p1"}`, "operate", 200, `"dryRun":true,"complete":false`},
+		{"GET", at, "", "read", 200, `"data":{"n":"secret"}`},
+		{"POST", "/v1/erasures", `{"subject":"p1","reason":"request 12"}`, "operate", 200, `"reason":"request 12","by":"holder of operate","complete":true`},
+		{"GET", at, "", "read", 200, `"datacontenttype":"application/vnd.annals.erased"`},
+		{"POST", at, event, "append", 410, `"code":"erased"`},
+		{"POST", "/v1/erasures", `{"subject":"p1"}`, "operate", 200, `"state":"destroyed"`},
+	} {
+		status, _, text := s.do(t, c.method, c.path, c.body, isJSON, bearing(c.token))
+		if status != c.status || !strings.Contains(text, c.want) {
+			t.Fatalf("%s %s %s: %d %s; want %d %s", c.method, c.path, c.body, status, text, c.status, c.want)
+		}
+	}
+	if _, _, text := s.do(t, "GET", "/v1/events", "", operator); strings.Contains(text, "secret") {
+		t.Errorf("the log says %s", text)
+	}
+	noted := 0
+	for _, e := range storetest.Collect(t, s.store.Stream(t.Context(), access.Stream, nil)) {
+		if strings.Contains(string(e.Data), `"what":"subject.erase"`) {
+			noted++
+		}
+	}
+	if noted != 3 { // two erasures, and one that was refused for lack of the role
+		t.Errorf("%d actions of operators are noted", noted)
+	}
+	if status, _, text := s.do(t, "GET", "/v1/streams/"+erase.Stream+"/events", "", operator); status != 200 || strings.Count(text, `"type":"annals.subject-erased"`) != 4 {
+		t.Errorf("the stream of erasures: %d %s", status, text)
+	}
+}
+
+// What a cache or a client was given before an erasure is not to be used after it.
+func TestErasedDataIsNotServedFromCaches(t *testing.T) {
+	s := sealing(t)
+	event := `{"type":"T","id":"1","datasubject":"p1","specversion":"1.0","source":"s","data":{"n":"secret"}}`
+	if status, _, text := s.do(t, "POST", "/v1/streams/a/events", event, isJSON, bearing("append")); status != 201 {
+		t.Fatalf("%d %s", status, text)
+	}
+	paths := []string{"/v1/streams/a/events?to=1", "/v1/streams/a/events", "/v1/events?until=1", "/v1/streams/a/state"}
+	tags := map[string]string{}
+	for _, path := range paths {
+		status, header, text := s.do(t, "GET", path, "", bearing("read"))
+		if tags[path] = header.Get("ETag"); status != 200 || !strings.Contains(text, "secret") || header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: %d %q %s", path, status, header.Get("Cache-Control"), text)
+		}
+	}
+	if status, _, text := s.do(t, "POST", "/v1/erasures", `{"subject":"p1"}`, isJSON, bearing("operate")); status != 200 {
+		t.Fatalf("%d %s", status, text)
+	}
+	for _, path := range paths {
+		status, _, text := s.do(t, "GET", path, "", bearing("read"), "If-None-Match: "+tags[path])
+		if status == 304 || strings.Contains(text, "secret") {
+			t.Errorf("%s once it is erased: %d %s", path, status, text)
+		}
+	}
+}
+
+// Without keys nothing is taken that would have to be sealed, or that says it is.
+func TestWithoutKeysNothingOfASubjectIsTaken(t *testing.T) {
+	s := start(t, Options{})
+	sealed := `{"type":"T","id":"1","datasubject":"p1","specversion":"1.0","source":"s","stream":"a","datacontenttype":"application/vnd.annals.sealed","data_base64":"AQID"}`
+	plain := `{"type":"T","id":"2","datasubject":"p1","specversion":"1.0","source":"s","stream":"a","data":1}`
+	for _, c := range []struct {
+		path, body string
+		status     int
+		want       string
+	}{
+		{"/v1/streams/a/events", plain, 400, "--keys"},
+		{"/v1/streams/a/events", sealed, 400, "no keys to tell"},
+		{"/v1/ingest", plain, 400, "--keys"},
+		{"/v1/ingest", sealed, 400, "no keys to tell"},
+		{"/v1/ingest", strings.Replace(sealed, "vnd.annals", `vnd.\u0061nnals`, 1), 400, "no keys to tell"},
+		{"/v1/erasures", `{"subject":"p1"}`, 404, "--keys"},
+	} {
+		if status, _, text := s.do(t, "POST", c.path, c.body, isJSON); status != c.status || !strings.Contains(text, c.want) {
+			t.Errorf("%s %s: %d %s; want %d %s", c.path, c.body, status, text, c.status, c.want)
+		}
+	}
+	if end, err := s.store.End(t.Context()); err != nil || end != 0 {
+		t.Errorf("the log ends at %d, %v", end, err)
+	}
+}

@@ -1,0 +1,133 @@
+package erase_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/eb901187/annals"
+	"github.com/eb901187/annals/embedded"
+	"github.com/eb901187/annals/subject"
+	"github.com/eb901187/annals/subject/erase"
+)
+
+// Older generations may have folded what the definition of today does not ask for.
+func TestGenerationsOfOlderDefinitionsAreDeleted(t *testing.T) {
+	p := inDirectory(t, pebbleViews)
+	was := files["others"]
+	files["others"] = strings.Replace(files["people"], "key: .data.name\n", "", 1)
+	t.Cleanup(func() { files["others"] = was })
+	w := p.open(t)
+	w.append(t, "person-p1", about("p1", "named", "person-named", secretOfP1))
+	w.settle(t)
+	w.end()
+	files["others"], p.changed = was, true
+	w = p.open(t)
+	w.append(t, "weather", annals.Event{ID: "w", Type: "weather-seen", Data: []byte(`{"sun":true}`)})
+	number, err := w.set.Rebuild(t.Context(), "others")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.settle(t)
+	for {
+		if _, err := w.set.Switch(t.Context(), "others", number, false); err == nil {
+			break
+		} else if annals.CodeOf(err) != annals.CodeConflict {
+			t.Fatal(err)
+		}
+	}
+	receipt, err := w.erase(t, "p1", nil)
+	if err != nil || !receipt.Complete {
+		t.Fatalf("%+v, %v", receipt, err)
+	}
+	w.end()
+	if left := found(t, p.dir, secretOfP1); len(left) > 0 {
+		t.Errorf("the secret is in %v; %+v", left, receipt.Views)
+	}
+}
+
+// What was stored in clear, before there were keys, stays so, and the receipt says it.
+func TestEventsInClearAreCounted(t *testing.T) {
+	p := inDirectory(t, pebbleViews)
+	driver, err := embedded.OpenDriver(p.dir+"/store", &embedded.Options{Logger: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := about("p1", "named", "person-named", secretOfP1)
+	e.Source, e.ContentType = "test", annals.JSONContentType
+	if _, err := driver.Append(t.Context(), "person-p1", annals.Any, []annals.Event{e}); err != nil {
+		t.Fatal(err)
+	}
+	if err := driver.Close(); err != nil {
+		t.Fatal(err)
+	}
+	w := p.open(t)
+	w.settle(t)
+	receipt, err := w.erase(t, "p1", nil)
+	if err != nil || receipt.Complete || receipt.InClear != 1 || receipt.Events != 1 {
+		t.Fatalf("%+v, %v", receipt, err)
+	}
+}
+
+// Erasures at once end each with a whole receipt, and the views hold nothing of either.
+func TestErasuresAtOnce(t *testing.T) {
+	p := inDirectory(t, pebbleViews)
+	w := p.open(t)
+	w.live(t)
+	do, err := erase.New(erase.Options{Store: w.store, Keys: w.keyring, Views: w.set})
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := []string{"p1", "p2", "p1"}
+	var all sync.WaitGroup
+	for _, name := range names {
+		all.Go(func() {
+			r, err := do(t.Context(), subject.Request{Subject: name})
+			if err != nil || !r.Complete {
+				t.Errorf("%s: %+v, %v", name, r.Views, err)
+			}
+		})
+	}
+	all.Wait()
+	w.end()
+	for _, secret := range []string{secretOfP1, secretOfP2} {
+		if left := found(t, p.dir, secret); len(left) > 0 {
+			t.Errorf("%s is in %v", secret, left)
+		}
+	}
+}
+
+// An erasure ends though events go on coming.
+func TestErasureUnderLoad(t *testing.T) {
+	p := inDirectory(t, pebbleViews)
+	w := p.open(t)
+	w.live(t)
+	ctx, stop := context.WithCancel(t.Context())
+	var load sync.WaitGroup
+	load.Go(func() {
+		for i := 0; ctx.Err() == nil; i++ {
+			e := about(fmt.Sprintf("other-%d", i%50), fmt.Sprint("e", i), "person-named", "somebody")
+			if _, err := w.store.Append(t.Context(), fmt.Sprint("person-", i%50), annals.Any, e); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	do, err := erase.New(erase.Options{Store: w.store, Keys: w.keyring, Views: w.set})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := do(t.Context(), subject.Request{Subject: "p1"})
+	stop()
+	load.Wait()
+	if err != nil || !r.Complete || !slices.ContainsFunc(r.Views, func(v subject.ViewReceipt) bool { return v.Outcome == subject.Rebuilt }) {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	w.end()
+	if left := found(t, p.dir, secretOfP1); len(left) > 0 {
+		t.Errorf("the secret is in %v", left)
+	}
+}
