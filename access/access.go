@@ -42,6 +42,8 @@ func ParseRoles(text string) ([]Role, error) {
 type Principal struct {
 	Name  string
 	Roles []Role
+	// Rate is how often it may ask; zero for as often as others. See Limited.
+	Rate Rate
 }
 
 // May reports whether p has the role.
@@ -58,8 +60,19 @@ func (p Principal) Check(r Role) error {
 	}
 }
 
+const localName = "local"
+
 // Local is who uses a server that asks nobody for a token: it may do all.
-func Local() Principal { return Principal{Name: "local", Roles: Roles()} }
+func Local() Principal { return Principal{Name: localName, Roles: Roles()} }
+
+// LocalUser is the user of an operating system who works on a store without a server:
+// it may do all, and is called "local:" and the user's name.
+func LocalUser(name string) Principal {
+	return Principal{Name: localName + ":" + name, Roles: Roles()}
+}
+
+// isLocal reports whether somebody with a token would be taken for Local or LocalUser.
+func isLocal(name string) bool { return name == localName || strings.HasPrefix(name, localName+":") }
 
 // An Authenticator recognizes tokens. It is safe for concurrent use. What it does
 // not recognize is an error of annals.CodeUnauthorized that does not hold the token.

@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/eb901187/annals"
 )
@@ -23,6 +26,8 @@ type Action struct {
 	What   string    `json:"what"`             // such as "projection.switch", as the route or the console's action is called
 	Target string    `json:"target,omitempty"` // such as the projection's name
 	Detail string    `json:"detail,omitempty"` // such as the reason that was given
+	// Address is where it was asked from; empty for the machine of the store itself.
+	Address string `json:"address,omitempty"`
 	// Error is why it failed; empty if it was done.
 	Error string `json:"error,omitempty"`
 	// Version is its place in Stream, where Actions has read it.
@@ -36,7 +41,7 @@ const maxText = 4 << 10
 // when ctx has ended. It notes what was done, after it was done: an error says that the
 // note is missing, not that the action failed. Texts are cut off behind 4 KiB.
 func Record(ctx context.Context, store *annals.Store, a Action) error {
-	for _, text := range []*string{&a.Who, &a.What, &a.Target, &a.Detail, &a.Error} {
+	for _, text := range []*string{&a.Who, &a.What, &a.Target, &a.Detail, &a.Address, &a.Error} {
 		if len(*text) > maxText {
 			*text = strings.ToValidUTF8((*text)[:maxText], "") + "…"
 		}
@@ -51,6 +56,35 @@ func Record(ctx context.Context, store *annals.Store, a Action) error {
 	defer cancel()
 	_, err = store.Append(ctx, Stream, annals.Any, annals.Event{Type: ActionType, Time: a.At, Data: data})
 	return err
+}
+
+// Refusals decides which attempts that were refused are noted, so that who keeps trying
+// does not fill the store: 60, and then one a second. The zero Refusals is ready for use,
+// also concurrent.
+type Refusals struct {
+	mu      sync.Mutex
+	limiter *rate.Limiter
+	left    int // out since the last that was noted
+}
+
+// Note reports whether a, which was refused at a.At, is to be noted; its Detail then
+// says how many were left out before it.
+func (r *Refusals) Note(a *Action) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.limiter == nil {
+		const most = 60
+		r.limiter = rate.NewLimiter(1, most)
+	}
+	if !r.limiter.AllowN(a.At, 1) {
+		r.left++
+		return false
+	}
+	if r.left > 0 {
+		a.Detail = strings.TrimSpace(fmt.Sprintf("%s (%d refused before this are not noted)", a.Detail, r.left))
+	}
+	r.left = 0
+	return true
 }
 
 // maxRead is how many actions Actions reads at most.

@@ -32,18 +32,19 @@ func NewToken(p Principal) (token, line string, err error) {
 	if len(p.Roles) == 0 {
 		return "", "", annals.Invalid("roles", "must not be empty")
 	}
-	names := make([]string, len(p.Roles))
-	for i, r := range p.Roles {
-		names[i] = string(r)
-	}
-	if _, err := ParseRoles(strings.Join(names, ",")); err != nil {
+	roles := joined(p.Roles)
+	if _, err := ParseRoles(roles); err != nil {
 		return "", "", err
 	}
 	var secret [32]byte
 	_, _ = rand.Read(secret[:]) // never fails
 	token = TokenPrefix + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(secret[:]))
 	hash := sha256.Sum256([]byte(token))
-	return token, fmt.Sprintf("%s %s %s%x", p.Name, strings.Join(names, ","), hashPrefix, hash), nil
+	line = fmt.Sprintf("%s %s %s%x", p.Name, roles, hashPrefix, hash)
+	if p.Rate != (Rate{}) {
+		line += " " + p.Rate.String()
+	}
+	return token, line, nil
 }
 
 const hashPrefix = "sha256:"
@@ -54,6 +55,9 @@ func checkName(name string) error {
 	if name == "" || len(name) > longest || strings.ContainsFunc(name, outside) {
 		return annals.Invalid("name", "must have 1 to %d bytes, without spaces and #", longest)
 	}
+	if isLocal(name) {
+		return annals.Invalid("name", "must not be that of a user without a token, as %s is", name)
+	}
 	return nil
 }
 
@@ -61,9 +65,13 @@ func checkName(name string) error {
 // is safe for concurrent use.
 //
 // A line of the file is a name, roles separated by commas, and sha256: with the hash of
-// the token in hexadecimal, separated by spaces; # starts a comment. A name may have
-// several lines, so that a new token can come before the old one goes.
+// the token in hexadecimal, and perhaps a Rate, separated by spaces; # starts a comment.
+// A name may have several lines, so that a new token can come before the old one goes.
 type Tokens struct {
+	// Changed, if it is set before the first use, is called with what a change of the
+	// file has added and removed, such as "ann read,operate", in no certain order.
+	Changed func(added, removed []string)
+
 	path   string
 	logger *slog.Logger
 
@@ -133,8 +141,47 @@ func (t *Tokens) current() []knownToken {
 		t.logger.Error("the file of tokens can't be read; those that it held before stay valid", "error", err)
 		return t.known
 	}
+	if added, removed := difference(t.known, known); t.Changed != nil && len(added)+len(removed) > 0 {
+		go t.Changed(added, removed) // whose request has seen it need not wait
+	}
 	t.known = known
 	return known
+}
+
+// difference is who is in one of two lists of tokens only.
+func difference(before, after []knownToken) (added, removed []string) {
+	lines := func(all []knownToken) map[string]string {
+		m := map[string]string{}
+		for i := range all {
+			who := &all[i].who
+			text := who.Name + " " + joined(who.Roles)
+			if who.Rate != (Rate{}) {
+				text += " " + who.Rate.String()
+			}
+			m[string(all[i].hash[:])+text] = text
+		}
+		return m
+	}
+	was, is := lines(before), lines(after)
+	for line, text := range is {
+		if _, there := was[line]; !there {
+			added = append(added, text)
+		}
+	}
+	for line, text := range was {
+		if _, there := is[line]; !there {
+			removed = append(removed, text)
+		}
+	}
+	return added, removed
+}
+
+func joined(roles []Role) string {
+	names := make([]string, len(roles))
+	for i, r := range roles {
+		names[i] = string(r)
+	}
+	return strings.Join(names, ",")
 }
 
 func unreadable(path string, err error) error {
@@ -181,20 +228,25 @@ func parseToken(fields []string) (t knownToken, problem string) {
 			return t, "holds a token itself, and must hold its hash"
 		}
 	}
-	if len(fields) != 3 {
-		return t, "must hold three words"
+	if len(fields) != 3 && len(fields) != 4 {
+		return t, "must hold three words, or four with a rate"
 	}
 	digits, ok := strings.CutPrefix(fields[2], hashPrefix)
 	hash, err := hex.DecodeString(digits)
 	if !ok || err != nil || len(hash) != len(t.hash) {
-		return t, "must end in sha256: and 64 hexadecimal digits"
+		return t, "must have sha256: and 64 hexadecimal digits as its third word"
 	}
 	copy(t.hash[:], hash)
 	if checkName(fields[0]) != nil {
-		return t, "must start with a name of at most 100 bytes"
+		return t, "must start with a name of at most 100 bytes, which is not local"
 	}
 	if t.who.Roles, err = ParseRoles(fields[1]); err != nil {
 		return t, "must name roles of read, append and operate, separated by commas"
+	}
+	if len(fields) == 4 {
+		if t.who.Rate, err = ParseRate(fields[3]); err != nil {
+			return t, "must have a rate such as 100/s as its fourth word"
+		}
 	}
 	t.who.Name = fields[0]
 	return t, ""

@@ -43,7 +43,7 @@ func TestTokens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for token, want := range map[string]Principal{ann: {"ann", []Role{Read, Operate}}, bob: {"bob", []Role{Append}}, second: {"ann", []Role{Read}}} {
+	for token, want := range map[string]Principal{ann: {Name: "ann", Roles: []Role{Read, Operate}}, bob: {Name: "bob", Roles: []Role{Append}}, second: {Name: "ann", Roles: []Role{Read}}} {
 		who, err := tokens.Authenticate(t.Context(), token)
 		if err != nil || who.Name != want.Name || len(who.Roles) != len(want.Roles) {
 			t.Errorf("%+v, %v", who, err)
@@ -179,5 +179,33 @@ func TestRoles(t *testing.T) {
 	}
 	if who := From(With(context.Background(), Local())); who.Name != "local" {
 		t.Errorf("%+v", who)
+	}
+}
+
+// Who watches the file is told who may come in now and who no longer, and no hash.
+func TestTokensTellWhatChanged(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tokens")
+	_, ann := made(t, "ann", Read)
+	_, bob := made(t, "bob", Append)
+	token, line, err := NewToken(Principal{Name: "cy", Roles: []Role{Read}, Rate: Rate{5, 10}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, ann, bob)
+	tokens, err := OpenTokens(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := make(chan string, 1)
+	tokens.Changed = func(added, removed []string) { told <- strings.Join(added, "; ") + " | " + strings.Join(removed, "; ") }
+	write(t, path, ann, line)
+	if who, err := tokens.Authenticate(t.Context(), token); err != nil || who.Rate != (Rate{5, 10}) {
+		t.Errorf("%+v, %v", who, err)
+	}
+	if got := <-told; got != "cy read 5/s:10 | bob append" {
+		t.Errorf("%s", got)
+	}
+	if _, _, err := NewToken(Principal{Name: "local:root", Roles: []Role{Read}}); err == nil {
+		t.Error("a token takes the name of a local user")
 	}
 }
