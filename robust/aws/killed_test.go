@@ -25,7 +25,7 @@ import (
 )
 
 var (
-	messages = flag.Int("messages", 10_000, "how many messages TestKilledRoles sends, half by SQS and half by Kinesis")
+	messages = flag.Int("messages", 3_000, "how many messages TestKilledRoles sends, half by SQS and half by Kinesis")
 	seed     = flag.Uint64("seed", 0, "of TestKilledRoles; 0 draws one")
 )
 
