@@ -21,6 +21,7 @@ var arrows = map[string][]string{
 	"proof":                       {""},
 	"subject":                     {""},
 	"subject/erase":               append([]string{"subject", "projection", "aggregate", "effect", "playback"}, projecting...),
+	"subject/keys":                {"", "subject"},
 	"robust":                      {""},
 	"robust/linear":               {""},
 	"robust/delivery":             append([]string{"awstest", "awstest/local", "kinesis", "deadletter", "lambda"}, anything...),
@@ -36,23 +37,25 @@ var arrows = map[string][]string{
 	"view/sqlview":                {"", "view"},
 	"view/sqlview/connect":        {"", "view", "view/sqlview"},
 	"consumer":                    {"", "view"},
-	"projection/fold":             {""},
+	"yamlfile":                    {""},
+	"projection/fold":             {"", "yamlfile"},
 	"projection":                  projecting,
 	"reaction":                    {"", "view", "consumer", "effect"},
 	"effect":                      {"", "view", "consumer"},
 	"ingest":                      {""},
-	"playback":                    {"", "view", "consumer", "effect", "projection/fold"},
-	"reversal":                    {"", "projection/fold"},
+	"playback":                    {"", "view", "consumer", "effect", "projection/fold", "yamlfile"},
+	"reversal":                    {"", "projection/fold", "yamlfile"},
 	"access":                      {""},
+	"listen":                      {""},
 	"tracking":                    {"", "tracking/spool"},
 	"tracking/spool":              {""},
 	"tracking/sink":               append([]string{"tracking", "tracking/spool", "kinesis", "playback", "ingest"}, projecting...),
-	"tracking/gateway":            {"", "tracking", "tracking/spool"},
+	"tracking/gateway":            {"", "listen", "tracking", "tracking/spool", "yamlfile"},
 	"httpapi":                     append([]string{"projection", "playback", "ingest", "tracking", "tracking/spool", "access", "proof", "subject"}, projecting...),
 	"httpapi/console":             append([]string{"projection", "playback", "ingest", "tracking", "tracking/spool", "access", "proof", "subject", "httpapi", "reversal"}, projecting...),
 	"httpapi/console/consoletest": anything,
 	"client":                      append([]string{"projection", "playback", "httpapi", "ingest", "tracking", "tracking/spool", "access", "proof", "subject"}, projecting...),
-	"kinesis":                     {"", "view", "consumer", "effect", "projection/fold", "ingest", "playback"},
+	"kinesis":                     {"", "view", "consumer", "effect", "projection/fold", "yamlfile", "ingest", "playback"},
 	"deadletter":                  {"", "ingest"},
 	"lambda":                      append([]string{"kinesis", "deadletter"}, anything...),
 	"awstest/local":               {"awstest"},
@@ -67,11 +70,11 @@ var arrows = map[string][]string{
 }
 
 // projecting is what projections are made of.
-var projecting = []string{"", "view", "view/sqlview", "consumer", "effect", "projection/fold"}
+var projecting = []string{"", "view", "view/sqlview", "consumer", "effect", "projection/fold", "yamlfile"}
 
 // anything is for commands, which choose what the rest is agnostic of.
 var anything = append([]string{
-	"embedded", "dynamo", "client", "httpapi", "ingest", "tracking", "tracking/spool", "tracking/sink", "tracking/gateway", "access", "proof", "subject", "subject/erase", "httpapi/console", "aggregate", "reaction", "reversal", "effect", "playback", "projection",
+	"embedded", "dynamo", "client", "httpapi", "ingest", "tracking", "tracking/spool", "tracking/sink", "tracking/gateway", "access", "listen", "proof", "subject", "subject/keys", "subject/erase", "httpapi/console", "aggregate", "reaction", "reversal", "effect", "playback", "projection",
 	"kinesis", "deadletter", "view/pebbleview", "view/dynamoview", "view/sqlview/connect", "cmd/annals/bench",
 }, projecting...)
 

@@ -192,7 +192,7 @@ func TestDocsPromisesNameTheirTests(t *testing.T) {
 			return err
 		}
 		source, err := os.ReadFile(path)
-		for _, m := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Example)\w*)\(|\{"([a-z][^"]+)", func\(t \*testing`).FindAllStringSubmatch(string(source), -1) {
+		for _, m := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Example)\w*)\(|(?:\{|chained\()"([a-z][^"]+)", func\(t \*testing`).FindAllStringSubmatch(string(source), -1) {
 			known = append(known, m[1]+m[2])
 		}
 		return err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,6 +30,9 @@ type Options struct {
 	HTTP *http.Client
 	// Token is sent as a bearer token with every request; none if it is empty.
 	Token string
+	// Roots vouch for a server of https; the system's by default. It means nothing with
+	// HTTP.
+	Roots *x509.CertPool
 	// Store is passed to annals.New.
 	Store *annals.Options
 }
@@ -61,9 +65,13 @@ func open(address string, opts *Options) (*driver, error) {
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "" {
 		return nil, annals.Invalid("address", "must be a URL without a path, such as http://127.0.0.1:4000")
 	}
+	if u.User != nil {
+		return nil, annals.Invalid("address", "must not hold a name or a password: servers take tokens") // without the secret
+	}
 	d := &driver{base: u.Scheme + "://" + u.Host}
+	var roots *x509.CertPool
 	if opts != nil {
-		d.http, d.token = opts.HTTP, opts.Token
+		d.http, d.token, roots = opts.HTTP, opts.Token, opts.Roots
 	}
 	if strings.ContainsFunc(d.token, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
 		return nil, annals.Invalid("token", "must be printable ASCII without spaces") // without the secret
@@ -73,7 +81,7 @@ func open(address string, opts *Options) (*driver, error) {
 		d.own = &http.Transport{
 			Proxy: http.ProxyFromEnvironment, DialContext: (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
 			MaxIdleConns: connections, MaxIdleConnsPerHost: connections, IdleConnTimeout: 90 * time.Second,
-			TLSHandshakeTimeout: 10 * time.Second, ForceAttemptHTTP2: true,
+			TLSHandshakeTimeout: 10 * time.Second, ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: roots},
 		}
 		d.http = &http.Client{
 			Transport: d.own,
@@ -94,6 +102,9 @@ type driver struct {
 	ctx    context.Context // ends in ErrClosed
 	cancel context.CancelCauseFunc
 }
+
+// Remote implements annals.RemoteDriver: the server has the keys of data subjects.
+func (d *driver) Remote() {}
 
 // scope is a context that also ends when the driver is closed.
 func (d *driver) scope(ctx context.Context) (context.Context, context.CancelFunc) {

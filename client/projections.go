@@ -79,14 +79,16 @@ func (p *Projections) Resume(ctx context.Context, name string) (projection.Info,
 }
 
 // Switch lets reads be answered from the generation that was built; force does so
-// although it is behind or has more parked events.
-func (p *Projections) Switch(ctx context.Context, name string, force bool) (projection.Info, error) {
-	return p.post(ctx, name, "switch", forced(force))
+// although it is behind or has more parked events. generation is the one that the
+// caller decided on: if another would go live by now, the error is annals.ErrConflict;
+// 0 takes whichever was built last.
+func (p *Projections) Switch(ctx context.Context, name string, generation int, force bool) (projection.Info, error) {
+	return p.post(ctx, name, "switch", decided(generation, force))
 }
 
 // PlanSwitch says what Switch would do, with its errors.
-func (p *Projections) PlanSwitch(ctx context.Context, name string, force bool) (projection.Plan, error) {
-	return p.plan(ctx, http.MethodPost, projectionPath(name, "switch"), forced(force))
+func (p *Projections) PlanSwitch(ctx context.Context, name string, generation int, force bool) (projection.Plan, error) {
+	return p.plan(ctx, http.MethodPost, projectionPath(name, "switch"), decided(generation, force))
 }
 
 // Rollback lets reads be answered from the generation that was live before; force
@@ -123,6 +125,17 @@ func forced(force bool) url.Values {
 		return nil
 	}
 	return url.Values{"force": {"true"}}
+}
+
+func decided(generation int, force bool) url.Values {
+	values := url.Values{}
+	if generation != 0 {
+		values.Set("generation", strconv.Itoa(generation))
+	}
+	if force {
+		values.Set("force", "true")
+	}
+	return values
 }
 
 func (p *Projections) post(ctx context.Context, name, action string, values url.Values) (info projection.Info, err error) {

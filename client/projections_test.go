@@ -138,11 +138,14 @@ func TestProjectionsOfAServer(t *testing.T) {
 	if diff, err := p.Diff(ctx, "amounts", 2, 1, 5); err != nil || diff.Same != 1 || diff.A.Generation != 2 || len(diff.Differences) != 0 {
 		t.Fatalf("%+v, %v", diff, err)
 	}
-	plan, err := p.PlanSwitch(ctx, "amounts", false)
+	plan, err := p.PlanSwitch(ctx, "amounts", 0, false)
 	if err != nil || len(plan.Changes) != 2 {
 		t.Fatalf("%+v, %v", plan, err)
 	}
-	if info, err := p.Switch(ctx, "amounts", true); err != nil || info.Live != 2 {
+	if _, err := p.Switch(ctx, "amounts", 3, true); !errors.Is(err, annals.ErrConflict) {
+		t.Fatal(err)
+	}
+	if info, err := p.Switch(ctx, "amounts", plan.NextLive(), true); err != nil || info.Live != 2 {
 		t.Fatalf("%+v, %v", info, err)
 	}
 	if plan, err := p.PlanRollback(ctx, "amounts", false); err != nil || len(plan.Changes) != 2 {
@@ -233,7 +236,7 @@ func TestLostAnswersOfChanges(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := nowhere.Switch(t.Context(), "amounts", false); !errors.Is(err, annals.ErrUnavailable) || errors.Is(err, annals.ErrUnknownOutcome) {
+	if _, err := nowhere.Switch(t.Context(), "amounts", 0, false); !errors.Is(err, annals.ErrUnavailable) || errors.Is(err, annals.ErrUnknownOutcome) {
 		t.Errorf("a server that is not there: %v", err)
 	}
 	if err := nowhere.Close(); err != nil {

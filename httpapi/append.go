@@ -43,6 +43,9 @@ func (s *server) commit(w http.ResponseWriter, r *request, stream string, expect
 	if err := mayAppend(access.From(r.Context()), stream); err != nil {
 		return err
 	}
+	if err := s.mayBeSealed(events); err != nil {
+		return err
+	}
 	commit, err := s.store.Append(r.Context(), stream, expected, events...)
 	if err != nil {
 		return err

@@ -106,17 +106,11 @@ func (o *eventWriter) end() error {
 // follow writes each event as it comes, and heartbeats between them: a comment
 // in server-sent events, an empty line in NDJSON.
 func (o *eventWriter) follow(ctx context.Context, events iter.Seq2[annals.Event, error]) error {
-	o.begin()
-	if err := o.flush(); err != nil {
+	stop, err := o.beating()
+	if err != nil {
 		return err
 	}
-	done := make(chan struct{})
-	var beating sync.WaitGroup
-	beating.Go(func() { o.heartbeats(done) })
-	defer func() {
-		close(done)
-		beating.Wait()
-	}()
+	defer stop()
 	for e, err := range events {
 		if err != nil {
 			if ctx.Err() != nil {
@@ -135,6 +129,43 @@ func (o *eventWriter) follow(ctx context.Context, events iter.Seq2[annals.Event,
 		}
 	}
 	return nil
+}
+
+// beating begins a response that shows that it lives, until stop is called.
+func (o *eventWriter) beating() (stop func(), err error) {
+	o.begin()
+	if err := o.flush(); err != nil {
+		return nil, err
+	}
+	done := make(chan struct{})
+	var beating sync.WaitGroup
+	beating.Go(func() { o.heartbeats(done) })
+	return func() {
+		close(done)
+		beating.Wait()
+	}, nil
+}
+
+// together writes events and flushes once behind them.
+func (o *eventWriter) together(events iter.Seq2[annals.Event, error]) (n int, err error) {
+	for e, err := range events {
+		if err != nil {
+			return n, err
+		}
+		o.mu.Lock()
+		err := o.event(&e)
+		o.mu.Unlock()
+		if err != nil {
+			return n, err
+		}
+		n++
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if n == 0 {
+		return 0, nil
+	}
+	return n, o.flush()
 }
 
 func (o *eventWriter) heartbeats(done <-chan struct{}) {

@@ -18,12 +18,13 @@ const (
 	GroupQuery    Group = "query"    // every GET of the store, its views and what runs on it
 	GroupOperate  Group = "operate"  // what changes projections and consumers
 	GroupPlayback Group = "playback" // what starts, stops and resumes playbacks
+	GroupErase    Group = "erase"    // the erasure of data subjects, which waits and rebuilds views
 	GroupProcess  Group = "process"  // health, metrics, the OpenAPI document, the list of resources
 )
 
 // Groups lists every Group. Each route belongs to one.
 func Groups() []Group {
-	return []Group{GroupIngest, GroupCommand, GroupQuery, GroupOperate, GroupPlayback, GroupProcess}
+	return []Group{GroupIngest, GroupCommand, GroupQuery, GroupOperate, GroupPlayback, GroupErase, GroupProcess}
 }
 
 func (s *server) serves(g Group) bool {

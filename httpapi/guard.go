@@ -20,7 +20,7 @@ const anybody access.Role = "anybody"
 // groupRoles are the roles that the routes of each group take; those of GroupProcess
 // have their own.
 var groupRoles = map[Group]access.Role{
-	GroupIngest: access.Append, GroupCommand: access.Append, GroupQuery: access.Read, GroupOperate: access.Operate, GroupPlayback: access.Operate,
+	GroupIngest: access.Append, GroupCommand: access.Append, GroupQuery: access.Read, GroupOperate: access.Operate, GroupPlayback: access.Operate, GroupErase: access.Operate,
 }
 
 // policy is the role that the route takes; empty, which nobody has, if it has none.
@@ -31,8 +31,18 @@ func (rt *route) policy() access.Role {
 	return groupRoles[rt.group]
 }
 
-// admit lets a request pass that may, and puts who asks into its context.
-func (s *server) admit(w http.ResponseWriter, r *request) error {
+// SetSecurityHeaders sets those of every answer: stored data is no page, neither of its
+// own nor in one of another site, which may not read it either. There is no CORS.
+func SetSecurityHeaders(h http.Header) {
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+}
+
+// authorize lets a request pass that may, and puts who asks into its context.
+func (s *server) authorize(w http.ResponseWriter, r *request) error {
 	who, err := s.who(r)
 	if err != nil && r.route.policy() == anybody {
 		return nil
@@ -50,6 +60,7 @@ func (s *server) admit(w http.ResponseWriter, r *request) error {
 	if role := r.route.policy(); role != anybody {
 		if err := who.Check(role); err != nil {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="annals", error="insufficient_scope", scope="`+string(role)+`"`)
+			r.Request = r.WithContext(access.With(r.Context(), who))
 			return err
 		}
 	}
@@ -60,6 +71,9 @@ func (s *server) admit(w http.ResponseWriter, r *request) error {
 // who is whose token a request holds.
 func (s *server) who(r *request) (access.Principal, error) {
 	if s.opts.Authenticator == nil {
+		if who := access.From(r.Context()); who.Name != "" {
+			return who, nil
+		}
 		return access.Local(), nil
 	}
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
@@ -118,17 +132,41 @@ func (s *server) note(w http.ResponseWriter, r *request, failure error) {
 	if !s.opts.NoteActions || r.route.what == "" || asked.flag("dryRun") || errors.Is(failure, annals.ErrInvalid) {
 		return
 	}
-	between := "@" // as in NAME@GENERATION
-	if strings.HasPrefix(r.route.path, parkedPath) {
-		between = "/"
-	}
-	a := access.Action{Who: access.From(r.Context()).Name, At: s.opts.Clock(), What: r.route.what, Target: strings.Join(r.vars, between), Detail: r.params.Encode()}
+	a := s.action(r)
 	if made := w.Header().Get("Location"); made != "" {
 		a.Target = path.Base(made)
 	}
 	if failure != nil {
 		a.Error = failure.Error()
 	}
+	s.record(r, a)
+}
+
+// noteRefusal records that somebody asked for what takes an operator.
+func (s *server) noteRefusal(r *request, refusal error) {
+	if !s.opts.NoteActions || r.route.what == "" || annals.CodeOf(refusal) != annals.CodeForbidden {
+		return
+	}
+	a := s.action(r)
+	a.Error = refusal.Error()
+	if s.refusals.Note(&a) {
+		s.record(r, a)
+	}
+}
+
+// action is what a request is about, in the operators' log.
+func (s *server) action(r *request) access.Action {
+	between := "@" // as in NAME@GENERATION
+	if strings.HasPrefix(r.route.path, parkedPath) {
+		between = "/"
+	}
+	return access.Action{
+		Who: access.From(r.Context()).Name, At: s.opts.Clock(), What: r.route.what, Target: strings.Join(r.vars, between),
+		Detail: r.params.Encode(), Address: access.RemoteAddress(r.Request),
+	}
+}
+
+func (s *server) record(r *request, a access.Action) {
 	if err := access.Record(r.Context(), s.store, a); err != nil {
 		s.opts.Logger.Error("an operator's action could not be noted", "what", a.What, "target", a.Target, "who", a.Who, "error", err)
 	}

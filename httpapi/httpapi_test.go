@@ -125,26 +125,33 @@ func TestAppend(t *testing.T) {
 	}
 }
 
-func TestRefusedRequests(t *testing.T) {
-	s := start(t, Options{})
-	big := `{"type":"T","data":"` + strings.Repeat("x", MaxAppendBytes) + `"}`
-	for _, c := range []struct {
-		name, method, path, body string
-		header                   string
-		status                   int
-	}{
+// A refusedRequest is one that is answered with a problem.
+type refusedRequest struct {
+	name, method, path, body string
+	header                   string // lines
+	status                   int
+}
+
+func TestRefusedAddresses(t *testing.T) {
+	wantRefused(t, []refusedRequest{
 		{"no such resource", "GET", "/v1/nothing", "", "", 404},
 		{"wrong method on the root", "POST", "/", "", "", 405},
-		{"compressed CloudEvent", "POST", "/v1/streams/a/events", "\x1f\x8b", "Content-Encoding: gzip\nContent-Type: text/plain\nCe-Id: 1\nCe-Type: T\nCe-Source: s\nCe-Specversion: 1.0", 415},
-		{"compressed message", "POST", "/v1/ingest", "\x1f\x8b", "Content-Encoding: gzip\nContent-Type: text/plain\nCe-Id: 1\nCe-Type: T\nCe-Source: s\nCe-Specversion: 1.0", 415},
 		{"page of another site", "POST", "/v1/streams/a/events", `{"type":"T"}`, "Sec-Fetch-Site: cross-site", 403},
 		{"page of another origin", "POST", "/v1/ingest", `{"type":"T"}`, "Origin: https://evil.example", 403},
-		{"too many messages", "POST", "/v1/ingest", strings.Repeat("{}\n", MaxIngestMessages+1), isJSON, 413},
-		{"too many types", "GET", "/v1/events?types=" + strings.Repeat("T,", annals.MaxQueryNames) + "T", "", "", 400},
 		{"wrong method", "DELETE", "/v1/events", "", "", 405},
 		{"wrong method on a stream", "PUT", "/v1/streams/a/events", "", "", 405},
+		{"dots as a stream", "GET", "/v1/streams/%2e%2e/events", "", "", 400},
+		{"plain dots as a stream", "GET", "/v1/streams/../events", "", "", 400},
+		{"empty stream", "GET", "/v1/streams//events", "", "", 400},
+		{"unknown request", "GET", "/v1/traces/none", "", "", 404},
+		{"unknown stream", "GET", "/v1/streams/none/events", "", "", 404},
+	})
+}
+
+func TestRefusedQueries(t *testing.T) {
+	wantRefused(t, []refusedRequest{
+		{"too many types", "GET", "/v1/events?types=" + strings.Repeat("T,", annals.MaxQueryNames) + "T", "", "", 400},
 		{"unknown parameter", "GET", "/v1/events?type=T", "", "", 400},
-		{"parameter of an append", "POST", "/v1/streams/a/events?expect=1", `{"type":"T"}`, isJSON, 400},
 		{"position of a version without a stream", "GET", "/v1/position?version=1", "", "", 400},
 		{"position of a stream without a version", "GET", "/v1/position?stream=a", "", "", 400},
 		{"position of an event that is not there", "GET", "/v1/position?stream=none&version=1", "", "", 404},
@@ -158,9 +165,16 @@ func TestRefusedRequests(t *testing.T) {
 		{"follow backward", "GET", "/v1/events?follow=true&backward=true", "", "", 400},
 		{"follow as JSON", "GET", "/v1/events?follow=true", "", "Accept: application/json", 406},
 		{"XML", "GET", "/v1/events", "", "Accept: application/xml", 406},
-		{"dots as a stream", "GET", "/v1/streams/%2e%2e/events", "", "", 400},
-		{"plain dots as a stream", "GET", "/v1/streams/../events", "", "", 400},
-		{"empty stream", "GET", "/v1/streams//events", "", "", 400},
+	})
+}
+
+func TestRefusedMessages(t *testing.T) {
+	big := `{"type":"T","data":"` + strings.Repeat("x", MaxAppendBytes) + `"}`
+	wantRefused(t, []refusedRequest{
+		{"compressed CloudEvent", "POST", "/v1/streams/a/events", "\x1f\x8b", "Content-Encoding: gzip\nContent-Type: text/plain\nCe-Id: 1\nCe-Type: T\nCe-Source: s\nCe-Specversion: 1.0", 415},
+		{"compressed message", "POST", "/v1/ingest", "\x1f\x8b", "Content-Encoding: gzip\nContent-Type: text/plain\nCe-Id: 1\nCe-Type: T\nCe-Source: s\nCe-Specversion: 1.0", 415},
+		{"too many messages", "POST", "/v1/ingest", strings.Repeat("{}\n", MaxIngestMessages+1), isJSON, 413},
+		{"parameter of an append", "POST", "/v1/streams/a/events?expect=1", `{"type":"T"}`, isJSON, 400},
 		{"form", "POST", "/v1/ingest", "a=1", "Content-Type: application/x-www-form-urlencoded", 415},
 		{"text", "POST", "/v1/streams/a/events", `{"type":"T"}`, "Content-Type: text/plain", 415},
 		{"charset", "POST", "/v1/streams/a/events", `{"type":"T"}`, "Content-Type: application/json; charset=latin1", 415},
@@ -174,9 +188,13 @@ func TestRefusedRequests(t *testing.T) {
 		{"empty body", "POST", "/v1/streams/a/events", "", isJSON, 400},
 		{"empty array", "POST", "/v1/streams/a/events", "[]", isJSON, 400},
 		{"nothing to ingest", "POST", "/v1/ingest", "", isJSON, 400},
-		{"unknown request", "GET", "/v1/traces/none", "", "", 404},
-		{"unknown stream", "GET", "/v1/streams/none/events", "", "", 404},
-	} {
+	})
+}
+
+// wantRefused sends requests and wants a problem with its status for each.
+func wantRefused(t *testing.T, requests []refusedRequest) {
+	s := start(t, Options{})
+	for _, c := range requests {
 		t.Run(c.name, func(t *testing.T) {
 			var headers []string
 			if c.header != "" {

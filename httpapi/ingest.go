@@ -47,7 +47,7 @@ func (s *server) ingest(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	items = appendableBy(access.From(r.Context()), items)
+	items = s.openable(appendableBy(access.From(r.Context()), items))
 	if s.opts.Accept != nil {
 		return s.accept(w, r, items)
 	}

@@ -54,13 +54,26 @@ func (rt *route) operation() object {
 	for status, a := range rt.answers {
 		responses[strconv.Itoa(status)] = a.response()
 	}
+	problem := func(status, meaning string) { // unless the route says more of it
+		if responses[status] == nil {
+			responses[status] = answer{meaning, problemAnswer.media, problemAnswer.schema}.response()
+		}
+	}
+	problem("400", "a parameter is not known, or not what it must be")
+	if len(params) > 0 {
+		problem("413", "a name, a parameter or the body is too long")
+	}
+	if rt.accepts != nil {
+		problem("415", "the body is of another media type, or encoded")
+	}
 	security := []object{}
 	if role := rt.policy(); role != anybody {
 		security = append(security, object{"bearer": []string{string(role)}})
-		for status, meaning := range map[string]string{"401": "the token is missing or not known", "403": "the token lacks the role " + string(role)} {
-			if responses[status] == nil {
-				responses[status] = answer{meaning, problemAnswer.media, problemAnswer.schema}.response()
-			}
+		for status, meaning := range map[string]string{
+			"401": "the token is missing or not known", "403": "the token lacks the role " + string(role),
+			"429": "the token's holder asks too often; Retry-After says when to come again", "503": "the server has too much to do, and Retry-After says when to come again, or the store does not answer",
+		} {
+			problem(status, meaning)
 		}
 	}
 	op := object{"operationId": rt.id, "summary": rt.summary, "responses": responses, "security": security}
@@ -102,6 +115,9 @@ func ref(name string) object { return object{"$ref": "#/components/schemas/" + n
 func list(of object) object { return object{"type": "array", "items": of} }
 
 func strict(required []string, properties object) object {
+	if required == nil {
+		required = []string{} // as null is no list
+	}
 	return object{"type": "object", "required": required, "properties": properties}
 }
 
@@ -150,5 +166,7 @@ func schemas() object {
 	}
 	maps.Copy(all, viewSchemas())
 	maps.Copy(all, playbackSchemas())
+	maps.Copy(all, proofSchemas())
+	maps.Copy(all, erasureSchemas())
 	return all
 }

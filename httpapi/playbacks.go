@@ -223,6 +223,10 @@ func (s *server) playbackEvents(w http.ResponseWriter, r *request) error {
 	defer cancel()
 	out := s.newEventWriter(w, media, exact)
 	out.id = func(e *annals.Event) int64 { return e.Position }
+	if r.Method == http.MethodHead {
+		out.begin() // which is all of the answer
+		return out.flush()
+	}
 	write := out.all
 	if p.Rate > 0 { // each as it comes
 		write = func(events iter.Seq2[annals.Event, error]) error { return out.follow(ctx, events) }

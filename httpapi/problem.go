@@ -92,7 +92,12 @@ func (p *Problem) Err() error {
 func number(n int64) string { return strconv.FormatInt(n, 10) }
 
 func (s *server) fail(w http.ResponseWriter, r *request, p Problem) {
-	if p.Status >= http.StatusInternalServerError {
+	switch {
+	case p.Code == annals.CodeOverloaded: // told by the metrics: each in the log would be more to do
+		s.shedding.Do(func() {
+			s.opts.Logger.Warn("requests are refused, as there is more to do than the limits allow", "first", p.Detail)
+		})
+	case p.Status >= http.StatusInternalServerError:
 		s.opts.Logger.Error("request failed", "method", r.Method, "path", r.URL.Path, "code", p.Code, "error", p.Detail)
 	}
 	if p.Status == http.StatusRequestTimeout || p.Code == annals.CodeTooLarge {

@@ -110,11 +110,11 @@ func (s *server) resumeProjection(set *projection.Set, w http.ResponseWriter, r 
 
 func (s *server) switchOver(set *projection.Set, w http.ResponseWriter, r *request) error {
 	a := args{r: r}
-	force := a.flag("force")
+	generation, force := a.small("generation", math.MaxInt32), a.flag("force")
 	return planned(&a, w, r, func(ctx context.Context) (projection.Plan, error) {
-		return set.PlanSwitch(ctx, r.vars[0], force)
+		return set.PlanSwitch(ctx, r.vars[0], generation, force)
 	}, func(ctx context.Context) error {
-		_, err := set.Switch(ctx, r.vars[0], force)
+		_, err := set.Switch(ctx, r.vars[0], generation, force)
 		return writeInfo(set, w, r, err)
 	})
 }

@@ -119,7 +119,10 @@ func TestSwitchIsForced(t *testing.T) {
 	defer release()
 	k.want(t, "POST /v1/projections/orders/rebuild", 200)
 	k.want(t, "POST /v1/projections/orders/switch?force=true&dryRun=true", 200, `"from":"building","to":"live"`)
-	k.want(t, "POST /v1/projections/orders/switch?force=true", 200, `"live":2,"previous":1`)
+	k.want(t, "POST /v1/projections/orders/switch?force=true&generation=3", 409, `makes generation 2 live by now`)
+	k.want(t, "POST /v1/projections/orders/switch?force=true&generation=3&dryRun=true", 409, `makes generation 2 live by now`)
+	k.want(t, "POST /v1/projections/orders/switch?force=true&generation=x", 400, `generation`)
+	k.want(t, "POST /v1/projections/orders/switch?force=true&generation=2", 200, `"live":2,"previous":1`)
 	k.want(t, "GET /v1/views/orders/order-7", 404, `no document \"order-7\" at position 0`)
 }
 

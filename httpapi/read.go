@@ -34,7 +34,8 @@ func (s *server) readStream(w http.ResponseWriter, r *request) error {
 	}
 	tag := `"` + number(version) + `"`
 	w.Header().Set("ETag", tag)
-	if r.Header.Get("If-None-Match") == tag {
+	// The version says nothing about an erasure.
+	if r.Header.Get("If-None-Match") == tag && !s.erasable() {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
@@ -86,12 +87,16 @@ func (s *server) readLog(w http.ResponseWriter, r *request) error {
 	out := s.newEventWriter(w, media, exact)
 	out.id = func(e *annals.Event) int64 { return e.Position }
 	if follow {
+		if r.Method == http.MethodHead {
+			out.begin() // which is all of the answer; what follows would never end
+			return out.flush()
+		}
 		ctx, cancel := s.untilEnding(r)
 		defer cancel()
 		if s.opts.LongPoll > 0 {
 			return s.poll(ctx, out, q)
 		}
-		if err := out.follow(ctx, s.store.Follow(ctx, q)); err != nil {
+		if err := s.followLog(ctx, out, q); err != nil {
 			return err
 		}
 		select {

@@ -16,6 +16,7 @@ type route struct {
 	group   Group
 	role    access.Role // that it takes; empty for that of its group
 	what    string      // what the operators' log calls it; empty if it is not noted
+	follows bool        // has no end of its own, whatever its parameters
 	id      string      // OpenAPI's operationId, and the label of metrics
 	summary string
 	query   []param
@@ -58,7 +59,7 @@ var (
 )
 
 // routes is the whole interface.
-var routes = slices.Concat(storeRoutes, viewRoutes, projectionRoutes, consumerRoutes, playbackRoutes, processRoutes)
+var routes = slices.Concat(storeRoutes, viewRoutes, projectionRoutes, consumerRoutes, playbackRoutes, proofRoutes, erasureRoutes, processRoutes)
 
 var storeRoutes = []route{
 	{

@@ -28,7 +28,7 @@ var playbackRoutes = []route{
 		answers: playbackAnswers(0, answer{}, answer{"as it is now", []string{mediaJSON}, "Playback"}), handle: (*server).resumePlayback,
 	},
 	{
-		method: "GET", path: "/v1/playbacks/{id}/events", group: GroupQuery, id: "playbackEvents",
+		method: "GET", path: "/v1/playbacks/{id}/events", group: GroupQuery, id: "playbackEvents", follows: true,
 		summary: "The events of a playback from its start, marked as replayed; as NDJSON or server-sent events, which close with an event named end.",
 		query:   []param{{"after", "string", "only positions behind this one"}, exactParam},
 		headers: []param{resumeParam},

@@ -74,7 +74,10 @@ var projectionRoutes = []route{
 	{
 		method: "POST", path: "/v1/projections/{name}/switch", group: GroupOperate, what: "projection.switch", id: "switchProjection",
 		summary: "Let reads be answered from the generation that was built.",
-		query:   []param{{"force", "boolean", "although it is behind, or has parked events that the live one has not"}, dryRunParam},
+		query: []param{
+			{"generation", "integer", "only if it is this one that goes live, as a plan has said; by default whichever was built last"},
+			{"force", "boolean", "although it is behind, or has parked events that the live one has not"}, dryRunParam,
+		},
 		answers: changeAnswers("ProjectionOrPlan"), handle: withProjections((*server).switchOver),
 	},
 	{

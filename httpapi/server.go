@@ -11,25 +11,34 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/access"
 	"github.com/eb901187/annals/playback"
 	"github.com/eb901187/annals/projection"
+	"github.com/eb901187/annals/proof"
+	"github.com/eb901187/annals/subject"
 )
 
 // Options changes how a handler works; nil means the defaults.
 type Options struct {
 	// Clock tells a trace which calls were given up; time.Now by default.
 	Clock func() time.Time
-	// Authenticator recognizes the bearer tokens of requests; with nil everybody is
-	// access.Local, who may do everything.
+	// Authenticator recognizes the bearer tokens of requests; with nil everybody is who
+	// access.With put into the request's context, or else access.Local, who may do
+	// everything.
 	Authenticator access.Authenticator
-	// NoteActions notes in access.Stream what operators do by requests.
+	// NoteActions notes in access.Stream what operators do by requests, and what is
+	// refused to others for lack of the role, as far as that does not come in floods.
 	NoteActions bool
+	// Admission bounds how many requests are at work; nil bounds nothing. Its metrics
+	// are among those of /metrics.
+	Admission *Admission
 	// Logger gets requests that fail by the server's fault; slog.Default by
 	// default.
 	Logger *slog.Logger
@@ -77,6 +86,9 @@ type Options struct {
 	// or with none after so long, and asks again behind them; nobody waits for a
 	// position for longer either. 0, the default, follows for ever.
 	LongPoll time.Duration
+	// Eraser erases data subjects; nil where the store has no keys, and then requests
+	// for it are refused.
+	Eraser subject.Eraser
 	// Stored is told of each commit that a request appended or repeated, with its
 	// events; nobody by default. The context is the request's.
 	Stored func(ctx context.Context, c annals.Commit, events []annals.Event)
@@ -87,13 +99,19 @@ type server struct {
 	opts  Options
 	stats *stats
 	// origin keeps pages of other sites from using a browser to append.
-	origin *http.CrossOriginProtection
+	origin   *http.CrossOriginProtection
+	refusals access.Refusals
+	shedding rate.Sometimes
+	tree     *proof.Tree   // of the store's log
+	proving  chan struct{} // one for each request that uses tree
+	// following is how many follow the log at the moment.
+	following atomic.Int64
 }
 
 // New makes a handler over store, which stays the caller's to close. It is safe
 // for concurrent use.
 func New(store *annals.Store, opts *Options) http.Handler {
-	s := &server{store: store, origin: http.NewCrossOriginProtection()}
+	s := &server{store: store, origin: http.NewCrossOriginProtection(), shedding: rate.Sometimes{Interval: 10 * time.Second}, tree: proof.NewTree(store, nil), proving: make(chan struct{}, maxProving)}
 	if opts != nil {
 		s.opts = *opts
 	}
@@ -116,6 +134,9 @@ func New(store *annals.Store, opts *Options) http.Handler {
 	}
 	if s.opts.Projections != nil {
 		s.opts.Collectors = append(slices.Clip(s.opts.Collectors), standing{s.opts.Projections, s.opts.Logger})
+	}
+	if s.opts.Admission != nil {
+		s.opts.Collectors = append(slices.Clip(s.opts.Collectors), s.opts.Admission)
 	}
 	s.stats = newStats(store, s.opts.Collectors)
 	return s
@@ -149,13 +170,18 @@ type request struct {
 // to take it from then on.
 type answered struct {
 	http.ResponseWriter
-	timeout time.Duration
-	status  int
+	timeout  time.Duration
+	status   int
+	place    *place // lent while the client is slow to take the answer; may be nil
+	erasable bool   // what is answered may be erased, and no cache is to keep it
 }
 
 func (a *answered) WriteHeader(status int) {
 	if a.status == 0 {
 		a.status = status
+		if a.erasable {
+			a.Header().Set("Cache-Control", "no-store")
+		}
 		// A writer that can't have deadlines, as in a test, has no slow client.
 		_ = http.NewResponseController(a.ResponseWriter).SetWriteDeadline(time.Now().Add(a.timeout))
 	}
@@ -166,7 +192,20 @@ func (a *answered) Write(b []byte) (int, error) {
 	if a.status == 0 {
 		a.WriteHeader(http.StatusOK)
 	}
+	if a.place != nil {
+		a.place.wait()
+		defer a.place.proceed()
+	}
 	return a.ResponseWriter.Write(b)
+}
+
+// FlushError is for http.ResponseController.
+func (a *answered) FlushError() error {
+	if a.place != nil {
+		a.place.wait()
+		defer a.place.proceed()
+	}
+	return http.NewResponseController(a.ResponseWriter).Flush()
 }
 
 // Unwrap is for http.ResponseController.
@@ -174,10 +213,10 @@ func (a *answered) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 // ServeHTTP implements http.Handler.
 func (s *server) ServeHTTP(w http.ResponseWriter, raw *http.Request) {
-	a := &answered{ResponseWriter: w, timeout: s.opts.WriteTimeout}
+	a := &answered{ResponseWriter: w, timeout: s.opts.WriteTimeout, erasable: s.erasable()}
 	r := &request{Request: raw}
 	began := time.Now()
-	w.Header().Set("X-Content-Type-Options", "nosniff") // stored data is no page
+	SetSecurityHeaders(w.Header())
 	if raw.Body != nil && raw.Body != http.NoBody {
 		// Where nobody reads the body net/http does, before it answers.
 		_ = http.NewResponseController(w).SetReadDeadline(began.Add(s.opts.BodyTimeout))
@@ -204,6 +243,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, raw *http.Request) {
 		s.opts.Logger.Error("response cut off", "method", r.Method, "path", r.URL.Path, "error", err)
 		panic(http.ErrAbortHandler)
 	}
+	later(a, err)
 	var refused *refusedIngest
 	p := NewProblem(err)
 	if errors.As(err, &refused) {
@@ -212,7 +252,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, raw *http.Request) {
 	s.fail(a, r, p)
 }
 
-func (s *server) dispatch(w http.ResponseWriter, r *request) error {
+func (s *server) dispatch(w *answered, r *request) error {
 	rt, vars, allowed, err := match(r.Method, r.URL)
 	switch {
 	case err != nil:
@@ -227,7 +267,8 @@ func (s *server) dispatch(w http.ResponseWriter, r *request) error {
 	if !s.serves(rt.group) {
 		return notServed(s.opts.Groups, rt, r.URL.Path)
 	}
-	if err := s.admit(w, r); err != nil {
+	if err := s.authorize(w, r); err != nil {
+		s.noteRefusal(r, err)
 		return err
 	}
 	if r.params, err = url.ParseQuery(r.URL.RawQuery); err != nil {
@@ -239,10 +280,29 @@ func (s *server) dispatch(w http.ResponseWriter, r *request) error {
 		}
 	}
 	if err := s.origin.Check(r.Request); err != nil {
-		return &annals.Error{Code: annals.CodeForbidden, Err: err, Message: "a page of another site may not change this store", Hint: "send the request from a program, or from a page of this server"}
+		err = &annals.Error{Code: annals.CodeForbidden, Err: err, Message: "a page of another site may not change this store", Hint: "send the request from a program, or from a page of this server"}
+		s.noteRefusal(r, err)
+		return err
 	}
-	err = rt.handle(s, w, r)
-	s.note(w, r, err)
+	leave, err := s.enter(w, r)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	return s.handle(w, r)
+}
+
+// handle does what a request asks for, and notes it if it is an operator's.
+func (s *server) handle(w *answered, r *request) (err error) {
+	returned := false
+	defer func() {
+		if !returned {
+			err = errors.New("the server failed, or the client left; how far it came is not known")
+		}
+		s.note(w, r, err)
+	}()
+	err = r.route.handle(s, w, r)
+	returned = true
 	return err
 }
 

@@ -123,7 +123,8 @@ func (s *server) state(w http.ResponseWriter, r *request) error {
 	tag := `"` + number(state.Version) + `"`
 	w.Header().Set("ETag", tag)
 	w.Header().Set("Cache-Control", "no-cache")
-	if r.Header.Get("If-None-Match") == tag {
+	// The version says nothing about an erasure.
+	if r.Header.Get("If-None-Match") == tag && !s.erasable() {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}

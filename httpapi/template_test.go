@@ -9,7 +9,8 @@ import (
 
 const deployed = "../deploy/cdk/testdata/annals.template.json"
 
-// On AWS each group is served by the function of a role.
+// On AWS each group is served by the function of a role, but for the erasure of data
+// subjects, which takes longer than API Gateway waits and is a command.
 var roleOf = map[Group]string{
 	GroupIngest: "Load", GroupCommand: "Command", GroupQuery: "Query", GroupProcess: "Query", GroupOperate: "Write", GroupPlayback: "Playback",
 }

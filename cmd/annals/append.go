@@ -17,7 +17,7 @@ import (
 
 func (a *app) append() *cobra.Command {
 	var e annals.Event
-	var data, expect, at string
+	var data, expect, at, about string
 	wait := false
 	c := &cobra.Command{
 		Use:   "append STREAM",
@@ -39,7 +39,10 @@ func (a *app) append() *cobra.Command {
 			if e.Data, err = a.data(cmd.Context(), data); err != nil {
 				return err
 			}
-			for name, value := range map[string]string{"id": e.ID, "source": e.Source, "content-type": e.ContentType} {
+			if about != "" {
+				e.Attributes = map[string]string{annals.SubjectAttribute: about}
+			}
+			for name, value := range map[string]string{"id": e.ID, "source": e.Source, "content-type": e.ContentType, "data-subject": about} {
 				if value == "" && cmd.Flags().Changed(name) {
 					return annals.Invalid(name, "must not be empty")
 				}
@@ -73,6 +76,7 @@ func (a *app) append() *cobra.Command {
 	f.StringVar(&e.Source, "source", "", "what the event comes from")
 	f.StringVar(&at, "time", "", "when it happened (RFC 3339); now by default")
 	f.StringVar(&e.Correlation, "correlation", "", "the request that the event belongs to")
+	f.StringVar(&about, "data-subject", "", "whom the data is about, by a pseudonym: it is sealed with that subject's key")
 	f.StringVar(&e.Causation, "causation", "", "the event that led to it, as STREAM@VERSION")
 	f.StringVar(&e.ContentType, "content-type", "", "media type of the data; JSON by default")
 	f.BoolVar(&wait, "wait", false, "wait for the position, where a store gives it later (DynamoDB)")
@@ -87,6 +91,9 @@ type validator struct{ annals.Driver }
 func (validator) Append(context.Context, string, int64, []annals.Event) (annals.Commit, error) {
 	return annals.Commit{}, nil
 }
+
+// Remote implements annals.RemoteDriver: another store seals.
+func (validator) Remote() {}
 
 func (a *app) printCommit(c annals.Commit) error {
 	if a.asJSON {

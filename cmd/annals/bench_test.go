@@ -60,3 +60,21 @@ func TestBenchPrice(t *testing.T) {
 		}
 	}
 }
+
+func TestBenchLoadIsNamedRightly(t *testing.T) {
+	for line, c := range map[string]misuse{
+		"bench --load weights":                 {2, `no part "weights"`},
+		"bench --load rates --only append-1":   {2, "leave --only out"},
+		"bench --load rates --gateway":         {2, "leave --gateway out"},
+		"bench --load rates --batch 10":        {2, "annals bench --price --batch"},
+		"bench --for 1m":                       {2, "annals bench --load … --for"},
+		"bench --gateway --followers 7":        {2, "annals bench --load … --followers"},
+		"bench --price --load rates":           {2, "leave --load out"},
+		"bench --load soak --for -1s":          {2, "--for 1m"},
+		"bench --load followers --followers 0": {2, "at least 1"},
+	} {
+		if got := typed(t.Context(), "", strings.Fields(line)...); got.exit != c.exit || !strings.Contains(got.errs, c.want) {
+			t.Errorf("%s: %+v", line, got)
+		}
+	}
+}

@@ -178,7 +178,9 @@ func (a *app) dlqRetry() *cobra.Command {
 				return err
 			}
 			return a.withBox(cmd, &flags, func(box *deadletter.Box) error {
-				return a.settleLetters(cmd.Context(), box, ids, "sent again", box.Retry)
+				return a.with(cmd.Context(), false, func(*annals.Store) error { // which notes it
+					return a.settleLetters(cmd.Context(), box, ids, "sent again", box.Retry)
+				})
 			})
 		},
 	}

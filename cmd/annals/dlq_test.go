@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/eb901187/annals"
+	"github.com/eb901187/annals/access"
 	"github.com/eb901187/annals/awstest/local"
 	"github.com/eb901187/annals/deadletter"
 	"github.com/eb901187/annals/dynamo"
@@ -103,6 +104,12 @@ func TestDLQ(t *testing.T) {
 	for command, want := range map[string]string{"list": "no dead letters in orders-dead-letters\n", "retry --all": "0 letters sent again\n"} {
 		if got := typed(t.Context(), "", append(append([]string{"dlq"}, strings.Fields(command)...), "--store", store)...); got.exit != 0 || got.out != want {
 			t.Fatalf("%s: %+v", command, got)
+		}
+	}
+	got = typed(t.Context(), "", "read", access.Stream, "--store", store, "--json")
+	for what, times := range map[string]int{`"what":"dlq.retry","target":"` + byBody["one"]: 1, `"what":"dlq.retry"`: 2, `"what":"dlq.drop"`: 2} {
+		if strings.Count(got.out, what) != times {
+			t.Errorf("%s is not noted %d times: %+v", what, times, got)
 		}
 	}
 	got = typed(t.Context(), "", "dlq", "list", "--queue", "nosuch", "--store", store)

@@ -52,6 +52,10 @@ func (a *app) explain(err error) {
 	if next := a.nextStep(&p); next != "" && p.Hint == p.Code.Info().Hint {
 		p.Hint = next
 	}
+	p.Detail, p.Hint = withoutSecrets(p.Detail), withoutSecrets(p.Hint)
+	for i := range p.Violations {
+		p.Violations[i].Message = withoutSecrets(p.Violations[i].Message)
+	}
 	if a.asJSON {
 		// Nothing is left to be done where stderr can't be written.
 		_ = json.NewEncoder(a.errs).Encode(p)

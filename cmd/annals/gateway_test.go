@@ -48,7 +48,7 @@ func TestGatewayMisuse(t *testing.T) {
 		"gateway --config none.yaml":         {4, "docs/gateway.md"},
 		"gateway --config .":                 {5, "can't be read"},
 		"gateway --config " + bad:            {5, ":1: unknown key listne"},
-		"gateway --check --config " + noCert: {5, "tls.cert none.pem"},
+		"gateway --check --config " + noCert: {5, "the certificate none.pem"},
 		"gateway --check --config " + good:   {0, ""},
 		"gateway --config " + inUse:          {6, "which listen names"},
 		"gateway --config " + sqs:            {5, "sqs:"},

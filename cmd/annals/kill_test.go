@@ -296,7 +296,7 @@ func (k *killing) finish(t *testing.T, p *client.Projections) {
 		t.Fatal(err)
 	}
 	k.check(t, page, 2)
-	if info, err := p.Switch(t.Context(), "totals", false); err != nil || info.Live != 2 {
+	if info, err := p.Switch(t.Context(), "totals", 0, false); err != nil || info.Live != 2 {
 		t.Fatalf("%+v, %v", info, err)
 	}
 	if page, err = p.Documents(t.Context(), "totals", view.Range{Limit: 1000}, nil); err != nil {

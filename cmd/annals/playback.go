@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -271,33 +272,8 @@ func (a *app) printPlayback(p *playback.Playback) error {
 // selectionText is a selection in the words of the flags.
 func selectionText(s *playback.Selection) string {
 	var parts []string
-	add := func(name, value string) {
-		if value != "" {
-			parts = append(parts, name+" "+value)
-		}
+	for _, c := range s.Criteria() {
+		parts = append(parts, c.Name+" "+strings.Join(c.Values, ","))
 	}
-	add("streams", strings.Join(s.Streams, ","))
-	add("types", strings.Join(s.Types, ","))
-	add("sources", strings.Join(s.Sources, ","))
-	add("correlation", s.Correlation)
-	add("since", timeText(s.Since))
-	add("until", timeText(s.Until))
-	if s.From > 0 {
-		add("from", fmt.Sprint(s.From))
-	}
-	if s.To > 0 {
-		add("to", fmt.Sprint(s.To))
-	}
-	if len(parts) == 0 {
-		return "all"
-	}
-	return strings.Join(parts, ", ")
-}
-
-// timeText is empty for no time.
-func timeText(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.Format(time.RFC3339Nano)
+	return cmp.Or(strings.Join(parts, ", "), "all")
 }

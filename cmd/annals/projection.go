@@ -90,19 +90,21 @@ func (a *app) projectionSteer(name, short string, do func(*client.Projections, c
 
 func (a *app) projectionSwitch() *cobra.Command {
 	var v viewing
+	var generation int
 	var force, dry bool
 	c := &cobra.Command{
 		Use: "switch NAME", Short: "Let reads be answered from the generation that was built", Args: takes, ValidArgsFunction: a.completeProjections,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withProjections(cmd.Context(), &v, false, func(p *client.Projections) error {
 				if dry {
-					return a.showPlan(p.PlanSwitch(cmd.Context(), args[0], force))
+					return a.showPlan(p.PlanSwitch(cmd.Context(), args[0], generation, force))
 				}
-				return a.showInfo(p.Switch(cmd.Context(), args[0], force))
+				return a.showInfo(p.Switch(cmd.Context(), args[0], generation, force))
 			})
 		},
 	}
 	v.addFlags(c)
+	c.Flags().IntVar(&generation, "generation", 0, "only if it is this one that goes live, as a --dry-run has said; 0 for whichever was built last")
 	c.Flags().BoolVar(&force, "force", false, "although it is behind, or has parked events that the live one has not")
 	addDryRun(c, &dry)
 	return c

@@ -97,6 +97,12 @@ func origin(e *annals.Event) string {
 // shortData is the start of an event's data on one line.
 func shortData(e *annals.Event) string {
 	const most = 100
+	switch e.ContentType {
+	case annals.SealedContentType:
+		return "(sealed for " + e.Subject() + ")"
+	case annals.ErasedContentType:
+		return "(erased, of " + e.Subject() + ")"
+	}
 	if !e.IsJSON() {
 		return fmt.Sprintf("(%d bytes of %s)", len(e.Data), e.ContentType)
 	}

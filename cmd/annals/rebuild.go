@@ -164,7 +164,7 @@ func (r *rebuilding) look(p *client.Projections, b *build) error {
 	case b.end >= 0 && g.Status.Position >= b.end:
 		b.done = true
 		if r.switchOver && g.Role == projection.Building {
-			info, err := p.Switch(r.ctx, b.name, false)
+			info, err := p.Switch(r.ctx, b.name, b.number, false)
 			if r.ctx.Err() != nil {
 				return r.ctx.Err()
 			}

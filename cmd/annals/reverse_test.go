@@ -198,7 +198,7 @@ func TestReverseByFiles(t *testing.T) {
 		{"view carts cart-1 --wait 3 --json", []string{`{"items":["salt"]}`}},
 		{"parked list", []string{"no event is parked"}},
 		{"reverse cart-1 3 --fold projections/carts.yaml", nil},
-		{"view carts cart-1 --wait 4 --json", []string{`{"items":["tea","salt"]}`}},
+		{"view carts cart-1 --wait 7 --json", []string{`{"items":["tea","salt"]}`}},
 		{`append cart-1 --type charged --data {"amount":5}`, nil},
 		{"reverse cart-1 5 --inverses inverses.yaml", []string{"by its declared inverse", `cart-1@6 refunded {"amount":5} reverses=cart-1@5`}},
 	} {

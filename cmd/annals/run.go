@@ -15,6 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/eb901187/annals"
+	"github.com/eb901187/annals/subject"
 )
 
 // app is what the commands share.
@@ -29,6 +30,10 @@ type app struct {
 
 	tokenFile     string
 	tokenVariable string // of the environment
+	ca            string // a file of certificates
+
+	keysAddress string           // of the keys of data subjects; see keyring
+	keysOpened  *subject.Keyring // by keyring
 
 	command *cobra.Command // that runs
 }
@@ -36,7 +41,7 @@ type app struct {
 // Run runs one command line and returns its exit code. It prints an error
 // itself. Canceling ctx ends the command in order, as an interrupt does.
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	a := &app{tokenVariable: tokenVariable, in: stdin, out: bufio.NewWriter(stdout), errs: stderr, clock: time.Now, logger: slog.New(slog.NewTextHandler(stderr, nil))}
+	a := &app{tokenVariable: tokenVariable, in: stdin, out: bufio.NewWriter(stdout), errs: stderr, clock: time.Now, logger: slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{ReplaceAttr: redacted}))}
 	root := a.root()
 	a.command = root
 	root.SetArgs(args)
@@ -71,9 +76,11 @@ func (a *app) root() *cobra.Command {
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.store, "store", defaultStore, "the store: a directory, http://HOST:PORT or dynamodb://NAME?region=…&bucket=…")
 	flags.StringVar(&a.tokenFile, "token-file", "", "file that holds the token for a server that asks for one (default the variable "+tokenVariable+")")
+	flags.StringVar(&a.ca, "ca", "", "PEM file of the authorities that may vouch for an https:// server; the system's by default (default the variable "+caVariable+")")
+	a.addKeys(flags)
 	flags.BoolVar(&a.asJSON, "json", false, "print JSON")
 	for _, command := range []func() *cobra.Command{
-		a.init, a.serve, a.sequence, a.append, a.read, a.streams, a.log, a.ingest, a.trace, a.verify, a.reindex, a.backup, a.fork, a.projection, a.view, a.state, a.reverse, a.parked, a.reaction, a.effect, a.playback, a.dlq, a.token, a.gateway, a.bench, a.demo, a.version,
+		a.init, a.serve, a.sequence, a.append, a.read, a.streams, a.log, a.ingest, a.trace, a.verify, a.logRoot, a.prove, a.checkProof, a.reindex, a.backup, a.fork, a.erase, a.keys, a.projection, a.view, a.state, a.reverse, a.parked, a.reaction, a.effect, a.playback, a.dlq, a.token, a.gateway, a.bench, a.demo, a.version,
 	} {
 		root.AddCommand(command())
 	}

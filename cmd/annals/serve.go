@@ -5,17 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"net"
-	"net/http"
 	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
 
 	"github.com/eb901187/annals"
-	"github.com/eb901187/annals/access"
 	"github.com/eb901187/annals/dynamo"
 	"github.com/eb901187/annals/httpapi"
 	"github.com/eb901187/annals/httpapi/console"
@@ -58,7 +56,10 @@ type service struct {
 	listen     string
 	insecure   bool
 	console    bool
-	tokens     string                     // a file; empty lets everybody in
+	tokens     string // a file; with neither it nor oidc everybody is let in
+	oidc       oidcFlags
+	tls        tlsFlags
+	limits     limitFlags
 	ready      func(address string) error // called before the address is printed, if it is not nil
 	collectors []prometheus.Collector
 	views      *keeping                                            // nil keeps no views
@@ -67,8 +68,11 @@ type service struct {
 
 func (s *service) addFlags(c *cobra.Command) {
 	c.Flags().StringVar(&s.listen, "listen", defaultListen, "address to listen on; port 0 takes a free one")
-	c.Flags().BoolVar(&s.insecure, "insecure", false, "listen beyond this machine, without encryption")
-	c.Flags().StringVar(&s.tokens, "tokens", "", "file of the tokens that are let in, as annals token new writes it; without it everybody may do everything")
+	c.Flags().BoolVar(&s.insecure, "insecure", false, "listen beyond this machine also without encryption, or without asking for tokens")
+	c.Flags().StringVar(&s.tokens, "tokens", "", "file of the tokens that are let in, as annals token new writes it; without it and --oidc-issuer everybody may do everything")
+	s.oidc.add(c)
+	s.tls.add(c)
+	s.limits.add(c)
 	c.Flags().BoolVar(&s.console, "console", true, "serve the web console too, under "+console.Path)
 }
 
@@ -83,7 +87,11 @@ func (a *app) serveTables(ctx context.Context, s service, sequence bool) error {
 		if s.targets, err = a.kinesisTarget(ctx); err != nil {
 			return err
 		}
-		serve := func(ctx context.Context) error { return a.serveStore(ctx, annals.New(driver, nil), s) }
+		sealing, err := a.sealing(ctx)
+		if err != nil {
+			return err
+		}
+		serve := func(ctx context.Context) error { return a.serveStore(ctx, annals.New(driver, sealing), s) }
 		if sequence {
 			return a.whileSequencing(ctx, driver, serve)
 		}
@@ -93,14 +101,13 @@ func (a *app) serveTables(ctx context.Context, s service, sequence bool) error {
 
 // serveStore serves until ctx ends; requests under way are then given time.
 func (a *app) serveStore(ctx context.Context, store *annals.Store, s service) error {
-	opts := httpapi.Options{Logger: a.logger, Clock: a.clock, Collectors: s.collectors, PlaybackTarget: s.targets}
-	if s.tokens != "" {
-		tokens, err := access.OpenTokens(s.tokens, a.logger)
-		if err != nil {
-			return err
-		}
-		opts.Authenticator, opts.NoteActions = tokens, true // without them nobody is known
+	opts := httpapi.Options{Logger: a.logger, Clock: a.clock, Collectors: append(s.collectors, collectors.NewGoCollector()), PlaybackTarget: s.targets, NoteActions: true}
+	var err error
+	if opts.Authenticator, err = a.authenticator(ctx, store, &s); err != nil {
+		return err
 	}
+	opts.Admission = s.limits.admission()
+	opts.Eraser = a.eraser(store, &opts)
 	if s.views == nil {
 		return a.serveWith(ctx, store, s, &opts)
 	}
@@ -112,16 +119,16 @@ func (a *app) serveWith(ctx context.Context, store *annals.Store, s service, opt
 	if err != nil {
 		return err
 	}
-	address := "http://" + listener.Addr().String()
+	address := s.tls.scheme() + "://" + listener.Addr().String()
 	if s.ready != nil {
 		if err := s.ready(address); err != nil {
 			return errors.Join(err, listener.Close())
 		}
 	}
 	if a.asJSON {
-		err = a.printJSON(map[string]string{"address": address, "store": a.store})
+		err = a.printJSON(map[string]string{"address": address, "store": withoutSecrets(a.store)})
 	} else {
-		_, err = fmt.Fprintf(a.out, "serving %s on %s\n", a.store, address)
+		_, err = fmt.Fprintf(a.out, "serving %s on %s\n", withoutSecrets(a.store), address)
 	}
 	if err = errors.Join(err, a.out.Flush()); err != nil {
 		return errors.Join(err, listener.Close())
@@ -135,13 +142,12 @@ func (a *app) answer(ctx context.Context, listener net.Listener, store *annals.S
 	playbacks := playback.NewRunner(store, &playback.Options{Clock: a.clock}, a.logger)
 	defer playbacks.Close()
 	opts.Playbacks = playbacks
-	server := &http.Server{
-		Handler:           a.face(store, s, "http://"+listener.Addr().String(), opts),
-		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
-		ErrorLog: slog.NewLogLogger(a.logger.Handler(), slog.LevelWarn),
+	server, err := a.server(s, a.face(store, s, s.tls.scheme()+"://"+listener.Addr().String(), opts))
+	if err != nil {
+		return errors.Join(err, listener.Close())
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
+	go func() { failed <- s.serve(server, listener) }()
 	select {
 	case err := <-failed:
 		return err
@@ -156,18 +162,18 @@ func (a *app) answer(ctx context.Context, listener net.Listener, store *annals.S
 
 func (a *app) listen(ctx context.Context, s *service) (net.Listener, error) {
 	address := s.listen
+	if err := s.tls.check(); err != nil {
+		return nil, err
+	}
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, usage("--listen "+address+" is no address", "give HOST:PORT, for example "+defaultListen)
 	}
 	ip := net.ParseIP(host)
 	if host != "localhost" && (ip == nil || !ip.IsLoopback()) && !s.insecure {
-		lacks, needs := "no encryption", "a proxy that has it"
-		if s.tokens == "" {
-			lacks, needs = "neither encryption nor authentication", "a proxy with both"
+		if err := s.fitFor(address); err != nil {
+			return nil, err
 		}
-		return nil, usage("--listen "+address+" reaches beyond this machine, and the server has "+lacks,
-			"put "+needs+" in front of "+defaultListen+", or add --insecure")
 	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {

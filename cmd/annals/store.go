@@ -52,7 +52,11 @@ func (a *app) known() error {
 		return usage("--store is empty", storeHint)
 	}
 	if a.isRemote() {
-		if u, err := url.Parse(a.store); err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+		u, err := url.Parse(a.store)
+		if err == nil && u.User != nil || strings.Contains(a.store, "@") {
+			return usage("--store holds a name or a password", "servers take tokens: give the address without them, and a token by --token-file or "+tokenVariable)
+		}
+		if err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
 			return usage("--store "+a.store+" is no address of a server", storeHint)
 		}
 		return nil
@@ -93,20 +97,31 @@ func (a *app) open(ctx context.Context, create bool) (*annals.Store, error) {
 	switch {
 	case a.isRemote():
 		opts, err := a.remote()
+		if err == nil {
+			err = a.noKeys()
+		}
 		if err != nil {
 			return nil, err
 		}
 		return client.Open(a.store, opts)
 	case a.isDynamo():
+		opts, err := a.sealing(ctx)
+		if err != nil {
+			return nil, err
+		}
 		driver, err := a.openTables(ctx, 0)
 		if err != nil {
 			return nil, err
 		}
-		return annals.New(driver, nil), nil
+		return annals.New(driver, opts), nil
+	}
+	opts, err := a.sealing(ctx)
+	if err != nil {
+		return nil, err
 	}
 	bar := a.progress(-1, "reading the log")
 	defer bar.close()
-	store, err := embedded.Open(a.store, &embedded.Options{MustExist: !create, Progress: bar.at})
+	store, err := embedded.Open(a.store, &embedded.Options{MustExist: !create, Progress: bar.at, Store: opts})
 	return store, err
 }
 
@@ -126,5 +141,5 @@ func (a *app) with(ctx context.Context, create bool, f func(*annals.Store) error
 	if err != nil {
 		return err
 	}
-	return errors.Join(f(store), store.Close())
+	return errors.Join(a.operated(ctx, store, f), store.Close())
 }

@@ -23,7 +23,11 @@ const (
 // remote is how the server that --store names is asked.
 func (a *app) remote() (*client.Options, error) {
 	token, err := a.serverToken()
-	return &client.Options{Token: token}, err
+	if err != nil {
+		return nil, err
+	}
+	roots, err := a.authorities()
+	return &client.Options{Token: token, Roots: roots}, err
 }
 
 // serverToken is the token for the server; empty for none. Errors don't hold it.
@@ -64,12 +68,13 @@ func (a *app) token() *cobra.Command {
 type madeToken struct {
 	Name  string        `json:"name"`
 	Roles []access.Role `json:"roles"`
+	Rate  string        `json:"rate,omitempty"`
 	Token string        `json:"token"`
 	Line  string        `json:"line"`
 }
 
 func (a *app) tokenNew() *cobra.Command {
-	roles, file := "", ""
+	roles, file, rate := "", "", ""
 	c := &cobra.Command{
 		Use:   "new NAME",
 		Short: "Make a token, and the line that a server knows it by",
@@ -81,7 +86,7 @@ func (a *app) tokenNew() *cobra.Command {
 			"  annals token new ann --roles read,operate --add tokens.txt",
 		Args: takes,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := noneEmpty(cmd, "roles", "add"); err != nil {
+			if err := noneEmpty(cmd, "roles", "add", "rate"); err != nil {
 				return err
 			}
 			if roles == "" {
@@ -91,7 +96,13 @@ func (a *app) tokenNew() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			token, line, err := access.NewToken(access.Principal{Name: args[0], Roles: parsed})
+			who := access.Principal{Name: args[0], Roles: parsed}
+			if rate != "" {
+				if who.Rate, err = access.ParseRate(rate); err != nil {
+					return err
+				}
+			}
+			token, line, err := access.NewToken(who)
 			if err != nil {
 				return err
 			}
@@ -101,7 +112,7 @@ func (a *app) tokenNew() *cobra.Command {
 				}
 			}
 			if a.asJSON {
-				return a.printJSON(madeToken{args[0], parsed, token, line})
+				return a.printJSON(madeToken{args[0], parsed, rate, token, line})
 			}
 			if _, err = fmt.Fprintf(a.out, "token  %s\n", token); err == nil && file == "" {
 				_, err = fmt.Fprintf(a.out, "line   %s\n", line)
@@ -110,6 +121,7 @@ func (a *app) tokenNew() *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&roles, "roles", "", "what its holder may do: some of read, append and operate, separated by commas")
+	c.Flags().StringVar(&rate, "rate", "", "how many requests its holder may send, such as 100/s, or 100/s:200 with a burst of 200; by default as the server says")
 	c.Flags().StringVar(&file, "add", "", "add the line to this file of tokens, which is made if it is not there")
 	explainStore(c, "")
 	return c

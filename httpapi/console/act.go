@@ -58,22 +58,39 @@ func (c *console) doAction(a *action, r *http.Request) (done, next string, err e
 	if a.target != nil {
 		target = a.target(r)
 	}
+	note := access.Action{Who: who.Name, At: c.opts.Clock(), What: a.what, Target: target, Address: access.RemoteAddress(r)}
 	if !who.May(a.role) {
-		return "", "", &annals.Error{Code: annals.CodeForbidden, Message: who.Name + " may not do this: it takes the role " + string(a.role), Hint: "sign in as somebody with that role"}
+		err = &annals.Error{Code: annals.CodeForbidden, Message: who.Name + " may not do this: it takes the role " + string(a.role), Hint: "sign in as somebody with that role"}
+		note.Error = err.Error()
+		if c.refusals.Note(&note) {
+			c.note(r, note)
+		}
+		return "", "", err
 	}
 	if a.typed && (target == "" || r.PostFormValue("confirm") != target) {
 		return "", "", annals.Invalid("confirm", "must be %q, typed as it is shown", target)
 	}
+	returned := false
+	defer func() {
+		note.Detail = done
+		switch {
+		case !returned:
+			note.Error = "the console failed by a bug; how far it came is not known"
+		case err != nil:
+			note.Error = err.Error()
+		}
+		c.note(r, note)
+	}()
 	done, next, err = a.do(c, r)
-	note := access.Action{Who: who.Name, At: c.opts.Clock(), What: a.what, Target: target, Detail: done}
-	if err != nil {
-		note.Error = err.Error()
-	}
-	// What was done is noted for a browser that went away, too.
+	returned = true
+	return done, next, err
+}
+
+// note puts what was done into the operators' log, for a browser that went away too.
+func (c *console) note(r *http.Request, a access.Action) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), noting)
 	defer cancel()
-	if problem := access.Record(ctx, c.store, note); problem != nil {
-		c.opts.Logger.Error("an operator's action could not be noted", "what", a.what, "target", target, "who", who.Name, "error", problem)
+	if problem := access.Record(ctx, c.store, a); problem != nil {
+		c.opts.Logger.Error("an operator's action could not be noted", "what", a.What, "target", a.Target, "who", a.Who, "error", problem)
 	}
-	return done, next, err
 }

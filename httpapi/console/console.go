@@ -74,8 +74,9 @@ type console struct {
 	lags  lags
 	board *tracking.Board
 	// growth is of the log.
-	growth growth
-	feeds  feeds
+	growth   growth
+	feeds    feeds
+	refusals access.Refusals
 	// How long a browser may take to send a form, and to take a page.
 	formTime, answerTime time.Duration
 }

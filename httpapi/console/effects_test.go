@@ -94,7 +94,7 @@ func TestEffectsOfAnEmptyStoreAndOfOneThatFails(t *testing.T) {
 	v.sees("effects/calls?handler=billing&event=order-1@1", http.StatusNotFound, "has made no outside call")
 	v.sees("effects/calls?handler=billing&event=x", http.StatusBadRequest, "stream@version")
 	v.sees("repairs/billing", http.StatusNotFound, "knows no handler billing")
-	v.driver.failing.Store(true)
+	v.driver.FailReads(away)
 	for _, path := range []string{"effects", "effects/calls?handler=billing&event=order-1@1", "repairs", "repairs/billing"} {
 		v.sees(path, http.StatusServiceUnavailable, "the disk is away")
 	}

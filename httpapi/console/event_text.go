@@ -35,7 +35,8 @@ type fact struct{ Name, Value string }
 
 // A dataView is data as text.
 type dataView struct {
-	Kind string // "none", "JSON", "text" or "binary", which is shown as a hex dump
+	Kind string // "none", "gone", "JSON", "text" or "binary", which is shown as a hex dump
+	Why  string // why data that is not here is gone, or can't be read
 	Text string
 	Line string // its beginning on one line
 	Size int    // of the data, in bytes
@@ -63,6 +64,10 @@ func newEventView(e *annals.Event, most int) eventView {
 func newDataView(e *annals.Event, most int) dataView {
 	d := dataView{Size: len(e.Data)}
 	switch {
+	case e.Erased():
+		d.Kind, d.Why = "gone", "erased, of "+e.Subject()
+	case e.ContentType == annals.SealedContentType:
+		d.Kind, d.Why = "gone", "sealed for "+e.Subject()
 	case len(e.Data) == 0:
 		d.Kind = "none"
 	case e.IsJSON():

@@ -54,7 +54,7 @@ func TestOperatorsLog(t *testing.T) {
 		v.sees("operators?before="+before, http.StatusBadRequest, "before must be a version")
 	}
 	v.sees("operators?before=1", http.StatusOK, "No operator has done anything like this.")
-	v.driver.failing.Store(true)
+	v.driver.FailReads(away)
 	v.sees("operators", http.StatusServiceUnavailable, "the disk is away")
 }
 

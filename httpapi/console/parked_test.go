@@ -24,7 +24,7 @@ func parkThree(t *testing.T) *operated {
 func (o *operated) left() string {
 	o.t.Helper()
 	var positions []string
-	o.until("the retries are over", func() bool {
+	waitFor(o.t, "the retries are over", func() bool {
 		positions = nil
 		streams := map[string]bool{}
 		for p, err := range o.set.Control("orders@1").Parked(o.t.Context()) {
@@ -51,12 +51,12 @@ func TestParkedEventsAreRetriedEditedAndDropped(t *testing.T) {
 	one := "consumers/orders@1/parked/1"
 	o.does("parked", one+"/retry", nil, "event 1 of orders@1 (order-1@1) is tried again")
 	o.left()
-	form := o.form(one, one+"/edit")
+	form := o.formOn(one, one+"/edit")
 	o.refused(one+"/edit", with(with(form, "data", `{"total":1`), "reason", "it was text"), 400, "JSON")
 	o.refused(one+"/edit", with(with(form, "data", `{"a":1,"a":2}`), "reason", "it was text"), 400, "&#34;a&#34;")
 	o.refused(one+"/edit", with(form, "data", `{"total":1}`), 400, "must say why")
 	edited := with(with(form, "data", "{\r\n  \"total\": 1.50\r\n}"), "reason", "it was text")
-	if status, body := o.send(one+"/edit", edited); status != 200 || !strings.Contains(body, "event 1 of orders@1 (order-1@1) is handled with other data now: it was text") {
+	if status, body := o.sends(one+"/edit", edited); status != 200 || !strings.Contains(body, "event 1 of orders@1 (order-1@1) is handled with other data now: it was text") {
 		t.Fatalf("%d %s", status, body)
 	}
 	if left := o.left(); left != "3 4" {
@@ -66,7 +66,7 @@ func TestParkedEventsAreRetriedEditedAndDropped(t *testing.T) {
 	o.refused(one+"/edit", edited, 404, "no parked event at position 1")
 	o.refused(one+"/retry", edited, 404, "no parked event at position 1")
 	three := "consumers/orders@1/parked/3"
-	form = o.form(three, three+"/drop")
+	form = o.formOn(three, three+"/drop")
 	o.refused(three+"/drop", with(form, "reason", "a test"), 400, "must be &#34;orders@1/3&#34;")
 	o.refused(three+"/drop", with(with(form, "confirm", "orders@1/3"), "reason", " "), 400, "must say why")
 	o.does(three, three+"/drop", []string{"confirm", "orders@1/3", "reason", "a test"}, "event 3 of orders@1 (order-2@1) is passed over: a test")
@@ -120,5 +120,5 @@ func TestConsumerIsPausedAndGoesOn(t *testing.T) {
 	o.reached("orders@1")
 	o.does("consumers/orders@1", "consumers/orders@1/pause", nil, "orders@1 is paused", "paused", "/resume")
 	o.does("consumers/orders@1", "consumers/orders@1/resume", nil, "orders@1 goes on", "/pause")
-	o.refused("consumers/none/pause", o.form("consumers/orders@1", "consumers/orders@1/pause"), 404, "there is no consumer none")
+	o.refused("consumers/none/pause", o.formOn("consumers/orders@1", "consumers/orders@1/pause"), 404, "there is no consumer none")
 }

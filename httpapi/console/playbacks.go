@@ -141,32 +141,14 @@ func (c *console) playback(r *http.Request) (string, any, error) {
 
 // selected is what a selection says, by name.
 func selected(s *playback.Selection) (all []header) {
-	add := func(name, value string) {
-		if value != "" {
-			all = append(all, header{name, value})
+	for _, c := range s.Criteria() {
+		name := strings.ToUpper(c.Name[:1]) + c.Name[1:]
+		if c.Name == "from" || c.Name == "to" {
+			name += " position"
 		}
-	}
-	add("Streams", strings.Join(s.Streams, ", "))
-	add("Types", strings.Join(s.Types, ", "))
-	add("Sources", strings.Join(s.Sources, ", "))
-	add("Correlation", s.Correlation)
-	add("Since", timeText(s.Since))
-	add("Until", timeText(s.Until))
-	if s.From > 0 {
-		add("From position", strconv.FormatInt(s.From, 10))
-	}
-	if s.To > 0 {
-		add("To position", strconv.FormatInt(s.To, 10))
+		all = append(all, header{name, strings.Join(c.Values, ", ")})
 	}
 	return all
-}
-
-// timeText is t in a form; empty for none.
-func timeText(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.UTC().Format(time.RFC3339Nano)
 }
 
 func (c *console) stopPlayback(r *http.Request) (done, next string, err error) {

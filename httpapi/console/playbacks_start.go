@@ -153,13 +153,9 @@ func (c *console) startPlaybackForm(r *http.Request) (string, any, error) {
 	if err == nil {
 		counts, err = playback.Count(r.Context(), c.store, asked.Selection)
 	}
-	switch {
-	case err != nil && isMistake(err):
-		p := httpapi.NewProblem(err)
-		d.Problem = &p
-		return title, d, nil
-	case err != nil:
-		return title, nil, err
+	if err != nil {
+		d.Problem, err = mistake(err)
+		return title, d, err
 	}
 	// What was counted is what is sent, also if the log grows meanwhile.
 	d.Form.To = strconv.FormatInt(counts.End, 10)
@@ -171,9 +167,14 @@ func (c *console) startPlaybackForm(r *http.Request) (string, any, error) {
 	return title, d, nil
 }
 
-// isMistake reports whether whoever fills in a form can mend err there.
-func isMistake(err error) bool {
-	return errors.Is(err, annals.ErrInvalid) || errors.Is(err, annals.ErrNotFound) || errors.Is(err, annals.ErrTooLarge)
+// mistake is err as a form shows it, where whoever fills it in can mend that; else it
+// returns err.
+func mistake(err error) (*httpapi.Problem, error) {
+	if !errors.Is(err, annals.ErrInvalid) && !errors.Is(err, annals.ErrNotFound) && !errors.Is(err, annals.ErrTooLarge) {
+		return nil, err
+	}
+	p := httpapi.NewProblem(err)
+	return &p, nil
 }
 
 func startArgs(f *playbackForm) []string {

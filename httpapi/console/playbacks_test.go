@@ -172,7 +172,7 @@ func TestPlaybacksReadAPage(t *testing.T) {
 	v.lacks(page, "pb-09")
 	page = v.sees(regexp1(t, `href="([^"]*)" rel="next"`, page), http.StatusOK, "pb-09", "pb-00", "Newest")
 	v.lacks(page, "pb-10")
-	v.driver.failing.Store(true)
+	v.driver.FailReads(away)
 	for _, path := range []string{"playbacks", "playbacks/pb-01", selection + "?count=1", "forks"} {
 		v.sees(path, http.StatusServiceUnavailable, "the disk is away")
 	}

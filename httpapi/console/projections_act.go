@@ -51,7 +51,7 @@ func (c *console) plans(r *http.Request, data *projectionData) error {
 		return &planned{Plan: plan, Target: target, Digest: digest(plan)}, nil
 	}
 	var err error
-	plan, problem := set.PlanSwitch(ctx, name, true)
+	plan, problem := set.PlanSwitch(ctx, name, 0, true)
 	if data.Switch, err = find(name, plan, problem); err != nil {
 		return err
 	}
@@ -93,8 +93,8 @@ func (d *projectionData) short(next *standing) string {
 }
 
 // asPlanned does what the form's page has shown, and refuses it where that would
-// be something else by now.
-func asPlanned(r *http.Request, plan func(context.Context) (projection.Plan, error), do func(context.Context) error) error {
+// be something else by now. do gets the plan.
+func asPlanned(r *http.Request, plan func(context.Context) (projection.Plan, error), do func(context.Context, projection.Plan) error) error {
 	p, err := plan(r.Context())
 	if err != nil {
 		return err
@@ -105,7 +105,7 @@ func asPlanned(r *http.Request, plan func(context.Context) (projection.Plan, err
 			Hint: "open the page of the projection again",
 		}
 	}
-	return do(r.Context())
+	return do(r.Context(), p)
 }
 
 // operated is the answer to an action on a projection.
@@ -145,8 +145,8 @@ func (c *console) resumeProjection(r *http.Request) (done, next string, err erro
 func (c *console) switchOver(r *http.Request) (done, next string, err error) {
 	return c.operated(r, func(set *projection.Set, name string) (done string, err error) {
 		force := r.PostFormValue("force") == "true"
-		err = asPlanned(r, func(ctx context.Context) (projection.Plan, error) { return set.PlanSwitch(ctx, name, force) }, func(ctx context.Context) error {
-			number, err := set.Switch(ctx, name, force)
+		err = asPlanned(r, func(ctx context.Context) (projection.Plan, error) { return set.PlanSwitch(ctx, name, 0, force) }, func(ctx context.Context, p projection.Plan) error {
+			number, err := set.Switch(ctx, name, p.NextLive(), force)
 			done = fmt.Sprintf("generation %d of %s is live%s", number, name, forced(force))
 			return err
 		})
@@ -157,7 +157,7 @@ func (c *console) switchOver(r *http.Request) (done, next string, err error) {
 func (c *console) rollBack(r *http.Request) (done, next string, err error) {
 	return c.operated(r, func(set *projection.Set, name string) (done string, err error) {
 		force := r.PostFormValue("force") == "true"
-		err = asPlanned(r, func(ctx context.Context) (projection.Plan, error) { return set.PlanRollback(ctx, name, force) }, func(ctx context.Context) error {
+		err = asPlanned(r, func(ctx context.Context) (projection.Plan, error) { return set.PlanRollback(ctx, name, force) }, func(ctx context.Context, _ projection.Plan) error {
 			number, err := set.Rollback(ctx, name, force)
 			done = fmt.Sprintf("generation %d of %s is live again%s", number, name, forced(force))
 			return err
@@ -181,7 +181,7 @@ func (c *console) deleteGeneration(r *http.Request) (done, next string, err erro
 		}
 		return "generation " + generationOf(r) + " was deleted", asPlanned(r,
 			func(ctx context.Context) (projection.Plan, error) { return set.PlanDelete(ctx, name, int(n)) },
-			func(ctx context.Context) error { return set.Delete(ctx, name, int(n)) })
+			func(ctx context.Context, _ projection.Plan) error { return set.Delete(ctx, name, int(n)) })
 	})
 }
 
@@ -189,7 +189,7 @@ func (c *console) deleteProjection(r *http.Request) (done, next string, err erro
 	done, _, err = c.operated(r, func(set *projection.Set, name string) (string, error) {
 		return "every generation of " + name + " was deleted", asPlanned(r,
 			func(ctx context.Context) (projection.Plan, error) { return set.PlanDeleteAll(ctx, name) },
-			func(ctx context.Context) error { return set.DeleteAll(ctx, name) })
+			func(ctx context.Context, _ projection.Plan) error { return set.DeleteAll(ctx, name) })
 	})
 	return done, Path + "projections", err
 }

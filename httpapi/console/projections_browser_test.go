@@ -45,7 +45,7 @@ func TestBrowserRebuildsSwitchesAndRollsBack(t *testing.T) {
 	percent := func() int {
 		return consoletest.Eval[int](b, `document.querySelector(".building progress")?.value ?? -1`)
 	}
-	o.until("progress is seen", func() bool { return percent() > 0 })
+	waitFor(o.t, "progress is seen", func() bool { return percent() > 0 })
 	if p := percent(); p >= 100 {
 		t.Errorf("it waits half way, and %d %% are shown", p)
 	}
@@ -120,7 +120,7 @@ func TestBrowserEditsAParkedEvent(t *testing.T) {
 	b.Follow("#edit button")
 	b.WaitText(".done", "is handled with other data now: weighed again")
 	b.WaitText(".live-part", "weighed-2@1")
-	o.until("it has folded", func() bool { return len(o.left()) == len(fmt.Sprint(second)) })
+	waitFor(o.t, "it has folded", func() bool { return len(o.left()) == len(fmt.Sprint(second)) })
 	b.Go("projections/orders/document?key=weighed-1")
 	b.WaitText("pre", "7") // what waited has folded too
 	b.Go(fmt.Sprintf("consumers/orders@1/parked/%d", second))

@@ -28,14 +28,20 @@ type definitionData struct {
 // Address is where the projection is shown.
 func (d *definitionData) Address() string { return projectionAddress(d.Name) }
 
+// ofGeneration are the projections of a page about a generation, and its number as the
+// query says; 0 for the live one.
+func (c *console) ofGeneration(r *http.Request) (set *projection.Set, generation int, err error) {
+	if set = c.opts.Projections; set == nil {
+		return nil, 0, noProjections()
+	}
+	generation, err = small(r, "generation")
+	return set, generation, err
+}
+
 func (c *console) definition(r *http.Request) (string, any, error) {
 	name := r.PathValue("name")
 	title := "Definition of " + name
-	set := c.opts.Projections
-	if set == nil {
-		return title, nil, noProjections()
-	}
-	generation, err := small(r, "generation")
+	set, generation, err := c.ofGeneration(r)
 	if err != nil {
 		return title, nil, err
 	}
@@ -75,11 +81,7 @@ type documentRow struct {
 func (c *console) documents(r *http.Request) (string, any, error) {
 	name, q := r.PathValue("name"), r.URL.Query()
 	title := "Documents of " + name
-	set := c.opts.Projections
-	if set == nil {
-		return title, nil, noProjections()
-	}
-	generation, err := small(r, "generation")
+	set, generation, err := c.ofGeneration(r)
 	if err != nil {
 		return title, nil, err
 	}
@@ -169,11 +171,7 @@ func (d *documentData) Address() string { return projectionAddress(d.Name) }
 func (c *console) document(r *http.Request) (string, any, error) {
 	name, key := r.PathValue("name"), r.URL.Query().Get("key")
 	title := key + " of " + name
-	set := c.opts.Projections
-	if set == nil {
-		return title, nil, noProjections()
-	}
-	generation, err := small(r, "generation")
+	set, generation, err := c.ofGeneration(r)
 	if err != nil {
 		return title, nil, err
 	}

@@ -1,14 +1,18 @@
 package console_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/eb901187/annals/httpapi/console"
+	"github.com/eb901187/annals/projection"
 	"github.com/eb901187/annals/storetest/stores"
 )
 
@@ -28,13 +32,13 @@ func TestProjectionIsRebuiltSwitchedAndRolledBack(t *testing.T) {
 	release := o.hold(0)
 	o.does("projections/orders", "projections/orders/rebuild", nil, "generation 2 of orders is being built", `<progress max="100" value="0"`, "generation 2 is building and becomes live", "generation 2 is at position 0 and the live one at ")
 	o.does("projections/orders", "projections/orders/rebuild", nil, "generation 2 of orders is being built")
-	o.refused("projections/orders/switch", with(o.form("projections/orders", "projections/orders/switch"), "confirm", "orders"), 409, "answers would go back in time")
+	o.refused("projections/orders/switch", with(o.formOn("projections/orders", "projections/orders/switch"), "confirm", "orders"), 409, "answers would go back in time")
 	release()
 	o.reached("orders@2")
-	form := o.form("projections/orders", "projections/orders/switch")
+	form := o.formOn("projections/orders", "projections/orders/switch")
 	o.refused("projections/orders/switch", with(form, "confirm", "order"), 400, "must be &#34;orders&#34;")
 	stale := with(form, "confirm", "orders")
-	if status, body := o.send("projections/orders/switch", stale); status != 200 || !strings.Contains(body, "generation 2 of orders is live") {
+	if status, body := o.sends("projections/orders/switch", stale); status != 200 || !strings.Contains(body, "generation 2 of orders is live") {
 		t.Fatalf("%d %s", status, body)
 	}
 	o.refused("projections/orders/switch", stale, 409, "no generation but the live one")
@@ -64,8 +68,8 @@ func TestPlanIsDoneAsShownOnly(t *testing.T) {
 	o.reached("orders@1")
 	o.does("projections/orders", "projections/orders/rebuild", nil)
 	o.reached("orders@2")
-	form := with(o.form("projections/orders", "projections/orders/switch"), "confirm", "orders")
-	gone := with(o.form("projections/orders", "projections/orders/delete"), "confirm", "orders")
+	form := with(o.formOn("projections/orders", "projections/orders/switch"), "confirm", "orders")
+	gone := with(o.formOn("projections/orders", "projections/orders/delete"), "confirm", "orders")
 	if err := o.set.Delete(t.Context(), "orders", 2); err != nil {
 		t.Fatal(err)
 	}
@@ -79,6 +83,45 @@ func TestPlanIsDoneAsShownOnly(t *testing.T) {
 		t.Errorf("%+v, %v", info, err)
 	}
 	o.does("projections/orders", "projections/orders/switch", []string{"confirm", "orders"}, "generation 3 of orders is live")
+}
+
+// Nor if that happens after it was compared with what was shown.
+func TestPlanIsDoneAsComparedOnly(t *testing.T) {
+	o := operate(t)
+	o.append("order-1", "placed", `{"total":12.5}`)
+	o.reached("orders@1")
+	o.does("projections/orders", "projections/orders/rebuild", nil)
+	o.reached("orders@2")
+	form := with(o.formOn("projections/orders", "projections/orders/switch"), "confirm", "orders")
+	form.Set("force", "true")
+	var once sync.Once
+	rebuild := func() {
+		once.Do(func() {
+			changed, err := projection.Parse("orders.yaml", []byte(strings.Replace(ordersFile, `"placed"}`, `"new"}`, 1)))
+			if err == nil {
+				err = o.set.Define(changed)
+			}
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if n, err := o.set.Rebuild(t.Context(), "orders"); err != nil || n != 3 {
+				t.Error(n, err)
+			}
+		})
+	}
+	during := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		o.handler.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), afterFirstRead{}, rebuild)))
+	}))
+	defer during.Close()
+	answer, err := o.client.PostForm(during.URL+console.Path+"projections/orders/switch", form)
+	status, page := o.read(answer, err)
+	if status != http.StatusConflict || !strings.Contains(page, "makes generation 3 live by now") {
+		t.Errorf("%d\n%s", status, page)
+	}
+	if info, err := o.set.Show(t.Context(), "orders"); err != nil || info.Live != 1 {
+		t.Errorf("%+v, %v", info, err)
+	}
 }
 
 func TestSwitchIsForced(t *testing.T) {

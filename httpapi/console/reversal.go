@@ -79,13 +79,9 @@ func (c *console) reversal(r *http.Request) (string, any, error) {
 		}
 		plan, err = reversal.NewPlan(r.Context(), c.store, target, &reversal.Options{ID: id})
 	}
-	switch {
-	case err != nil && isMistake(err):
-		p := httpapi.NewProblem(err)
-		d.Problem = &p
-		return title, d, nil
-	case err != nil:
-		return title, nil, err
+	if err != nil {
+		d.Problem, err = mistake(err)
+		return title, d, err
 	}
 	d.Plan = planDataOf(plan)
 	d.Plan.CLI = c.cli(append(d.Form.args(), "--dry-run")...)

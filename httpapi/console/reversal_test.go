@@ -33,48 +33,7 @@ func (v *visited) last(stream string) annals.Event {
 
 func TestReversalIsPlannedConfirmedAndApplied(t *testing.T) {
 	v := visit(t, nil)
-	v.patched("order/7", `{"total":1}`, `{"total":2,"note":"x"}`, `{"paid":true}`)
-	page := v.sees("reversal", http.StatusOK, "First say which")
-	v.lacks(page, "The plan")
-	page = v.sees("reversal?stream=order%2F7&version=2", http.StatusOK,
-		"by the inverse of its merge patch", "annals.event-reversed", "order/7@2", `-   "note": "x"`, `-   "total": 2`, `+   "total": 1`, "Type <code>order/7</code> to confirm",
-		"annals reverse order/7 2 --dry-run --store 'my store'", `href="/console/event/order/7?version=2"`)
-	if e := v.last("order/7"); e.Version != 3 {
-		t.Fatalf("planning appended %+v", e)
-	}
-	form := v.form(page, "reversal")
-	again := func(field, value string) url.Values {
-		f := url.Values{}
-		for k, all := range form {
-			f[k] = append([]string(nil), all...)
-		}
-		f.Set(field, value)
-		return f
-	}
-	for _, refused := range []struct {
-		form   url.Values
-		status int
-	}{
-		{again("confirm", "order"), http.StatusBadRequest},
-		{again("reason", ""), http.StatusBadRequest},
-		{again("digest", "x"), http.StatusConflict},
-		{again("version", "3"), http.StatusConflict},
-		{again("id", "another"), http.StatusConflict},
-	} {
-		if refused.form.Get("confirm") == "" {
-			refused.form.Set("confirm", "order/7")
-		}
-		if !refused.form.Has("reason") {
-			refused.form.Set("reason", "x")
-		}
-		if status, page := v.send("reversal", refused.form); status != refused.status {
-			t.Errorf("%v: %d, want %d\n%s", refused.form, status, refused.status, page)
-		}
-	}
-	if e := v.last("order/7"); e.Version != 3 {
-		t.Fatalf("a refused form appended %+v", e)
-	}
-
+	form := v.reversalForm()
 	status, page := v.send("reversal", form, "confirm", "order/7", "reason", "entered twice "+odd)
 	if status != http.StatusOK {
 		t.Fatalf("%d\n%s", status, page)
@@ -105,6 +64,58 @@ func TestReversalIsPlannedConfirmedAndApplied(t *testing.T) {
 	page = v.sees("reversal?reversal="+form.Get("id"), http.StatusOK, "order/7@4", "annals reverse --reversal "+form.Get("id"))
 	if status, page = v.send("reversal", v.form(page, "reversal"), "confirm", "order/7", "reason", "right after all"); status != http.StatusOK || v.last("order/7").Version != 6 {
 		t.Errorf("%d\n%s", status, page)
+	}
+}
+
+// reversalForm appends three events to order/7, plans the reversal of the second, and
+// returns the form that applies the plan.
+func (v *visited) reversalForm() url.Values {
+	v.t.Helper()
+	v.patched("order/7", `{"total":1}`, `{"total":2,"note":"x"}`, `{"paid":true}`)
+	page := v.sees("reversal", http.StatusOK, "First say which")
+	v.lacks(page, "The plan")
+	page = v.sees("reversal?stream=order%2F7&version=2", http.StatusOK,
+		"by the inverse of its merge patch", "annals.event-reversed", "order/7@2", `-   "note": "x"`, `-   "total": 2`, `+   "total": 1`, "Type <code>order/7</code> to confirm",
+		"annals reverse order/7 2 --dry-run --store 'my store'", `href="/console/event/order/7?version=2"`)
+	if e := v.last("order/7"); e.Version != 3 {
+		v.t.Fatalf("planning appended %+v", e)
+	}
+	return v.form(page, "reversal")
+}
+
+func TestReversalThatIsNotAsPlannedIsRefused(t *testing.T) {
+	v := visit(t, nil)
+	form := v.reversalForm()
+	again := func(field, value string) url.Values {
+		f := url.Values{}
+		for k, all := range form {
+			f[k] = append([]string(nil), all...)
+		}
+		f.Set(field, value)
+		return f
+	}
+	for _, refused := range []struct {
+		form   url.Values
+		status int
+	}{
+		{again("confirm", "order"), http.StatusBadRequest},
+		{again("reason", ""), http.StatusBadRequest},
+		{again("digest", "x"), http.StatusConflict},
+		{again("version", "3"), http.StatusConflict},
+		{again("id", "another"), http.StatusConflict},
+	} {
+		if refused.form.Get("confirm") == "" {
+			refused.form.Set("confirm", "order/7")
+		}
+		if !refused.form.Has("reason") {
+			refused.form.Set("reason", "x")
+		}
+		if status, page := v.send("reversal", refused.form); status != refused.status {
+			t.Errorf("%v: %d, want %d\n%s", refused.form, status, refused.status, page)
+		}
+	}
+	if e := v.last("order/7"); e.Version != 3 {
+		t.Fatalf("a refused form appended %+v", e)
 	}
 }
 
@@ -184,7 +195,7 @@ func TestMistakesInTheFormOfAReversal(t *testing.T) {
 		v.holds(page, says, "Which events")
 		v.lacks(page, "<script>alert", "<img", "The plan")
 	}
-	v.driver.failing.Store(true)
+	v.driver.FailReads(away)
 	v.sees("reversal?stream=s&version=1", http.StatusServiceUnavailable, "the disk is away")
 }
 

@@ -83,15 +83,21 @@ func (a *action) of(t *testing.T, form url.Values) (target string) {
 
 // Every action is refused to whoever lacks its role, to forms that are not of this
 // browser, and where another name is typed than the target's: nothing is done, and
-// nothing stored.
+// nothing stored but the note of who lacked the role.
 func TestActionsAreRefused(t *testing.T) {
 	c, done := watched(t)
 	refused := func(a *action, why string, b *window, form url.Values, status int) {
 		t.Helper()
 		w := b.do("POST", Path+filled(a.path), form)
 		end, err := c.store.End(t.Context())
-		if w.Code != status || *done != 0 || end != 0 || err != nil {
-			t.Errorf("%s %s: %d, done %d times, the log ends at %d, %v", a.path, why, w.Code, *done, end, err)
+		notes, _, noting := access.Actions(t.Context(), c.store, &access.ActionsOptions{Limit: 1000})
+		if w.Code != status || *done != 0 || end != int64(len(notes)) || err != nil || noting != nil {
+			t.Errorf("%s %s: %d, done %d times, the log ends at %d behind %d notes, %v, %v", a.path, why, w.Code, *done, end, len(notes), err, noting)
+		}
+		for _, note := range notes {
+			if !strings.Contains(note.Error, "takes the role operate") {
+				t.Errorf("%s %s: noted as %+v", a.path, why, note)
+			}
 		}
 		if w.Header().Get("Content-Security-Policy") == "" {
 			t.Errorf("%s %s: no Content-Security-Policy", a.path, why)

@@ -1,8 +1,10 @@
 package console
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/eb901187/annals"
@@ -21,9 +23,13 @@ type signInData struct {
 // signedInFor is how many seconds a browser stays signed in: half a day.
 const signedInFor = 12 * 3600
 
+// longestCookie is what browsers keep of a cookie, less its name and attributes.
+const longestCookie = 3800
+
 // askWho sends a browser to sign-in, and comes back from there.
 func (c *console) askWho(w http.ResponseWriter, r *http.Request, err error) {
 	if annals.CodeOf(err) != annals.CodeUnauthorized {
+		later(w, err)
 		c.problem(c.page(&screen{template: "problem.html"}, w, r), w, r, err)
 		return
 	}
@@ -37,6 +43,13 @@ func (c *console) askWho(w http.ResponseWriter, r *http.Request, err error) {
 		http.Redirect(w, r, signIn, http.StatusSeeOther)
 	default:
 		c.problem(c.page(&screen{template: "problem.html"}, w, r), w, r, err)
+	}
+}
+
+// later tells who asks too often when to come again.
+func later(w http.ResponseWriter, err error) {
+	if limit := (*access.LimitError)(nil); errors.As(err, &limit) {
+		w.Header().Set("Retry-After", strconv.Itoa(limit.Seconds()))
 	}
 }
 
@@ -65,8 +78,12 @@ func (c *console) signedIn(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		err = who.Check(access.Read)
 	}
+	if err == nil && len(token) > longestCookie {
+		err = annals.Invalid("token", "has %d bytes, and browsers keep cookies of %d: ask its issuer for one with fewer claims", len(token), longestCookie)
+	}
 	if err != nil {
 		problem := httpapi.NewProblem(err)
+		later(w, err)
 		c.askToken(w, r, problem.Status, signInData{Next: next, Failed: problem.Detail, Hint: problem.Hint})
 		return
 	}

@@ -23,50 +23,23 @@ import (
 	"github.com/eb901187/annals/storetest"
 )
 
-// A watchedDriver counts the events and streams that are read from it, and fails all
-// reads on demand.
-type watchedDriver struct {
-	annals.Driver
-	read     int
-	failing  bool
-	unlisted bool // keeps no list of its streams
+// A listingDriver may keep no list of its streams.
+type listingDriver struct {
+	storetest.Counted
+	unlisted bool
 }
 
-func watched[T any](w *watchedDriver, seq iter.Seq2[T, error]) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
-		if w.failing {
-			var none T
-			yield(none, annals.ErrUnavailable)
-			return
-		}
-		for v, err := range seq {
-			w.read++
-			if !yield(v, err) {
-				return
-			}
-		}
-	}
-}
-
-func (w *watchedDriver) Stream(ctx context.Context, stream string, from, to int64, backward bool) iter.Seq2[annals.Event, error] {
-	return watched(w, w.Driver.Stream(ctx, stream, from, to, backward))
-}
-
-func (w *watchedDriver) Log(ctx context.Context, q annals.Query) iter.Seq2[annals.Event, error] {
-	return watched(w, w.Driver.Log(ctx, q))
-}
-
-func (w *watchedDriver) Streams(ctx context.Context, q annals.StreamsQuery) iter.Seq2[annals.StreamInfo, error] {
+func (w *listingDriver) Streams(ctx context.Context, q annals.StreamsQuery) iter.Seq2[annals.StreamInfo, error] {
 	if w.unlisted {
 		return func(yield func(annals.StreamInfo, error) bool) { yield(annals.StreamInfo{}, annals.ErrNotFound) }
 	}
-	return watched(w, w.Driver.(annals.StreamLister).Streams(ctx, q))
+	return w.Counted.Streams(ctx, q)
 }
 
 // A browsed console is what the tests of pages look at.
 type browsed struct {
 	t       *testing.T
-	driver  *watchedDriver
+	driver  *listingDriver
 	store   *annals.Store
 	handler http.Handler
 }
@@ -78,7 +51,7 @@ func browse(t *testing.T) *browsed {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &browsed{t: t, driver: &watchedDriver{Driver: d}}
+	b := &browsed{t: t, driver: &listingDriver{Counted: storetest.Counted{Driver: d}}}
 	b.store = annals.New(b.driver, &annals.Options{Clock: func() time.Time { return storetest.Epoch }})
 	b.handler = console.New(b.store, &console.Options{Logger: quiet, StoreName: "http://127.0.0.1:4000", APIAddress: "http://127.0.0.1:4000"})
 	t.Cleanup(func() {
@@ -111,14 +84,14 @@ func (b *browsed) many(stream string, n int) {
 // get returns a page and how many events and streams were read for it.
 func (b *browsed) get(path string, status int) (text string, read int) {
 	b.t.Helper()
-	before := b.driver.read
+	before := b.driver.Read()
 	w := httptest.NewRecorder()
 	b.handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
 	body, _ := io.ReadAll(w.Body)
 	if w.Code != status {
 		b.t.Fatalf("%s answered %d, want %d: %s", path, w.Code, status, body)
 	}
-	return string(body), b.driver.read - before
+	return string(body), int(b.driver.Read() - before)
 }
 
 // want wants a page to hold texts, as HTML shows them.
@@ -262,11 +235,14 @@ func TestEventDataIsShownAsWhatItIs(t *testing.T) {
 		annals.Event{Type: "text", ContentType: "text/plain", Data: []byte("two\nlines")},
 		annals.Event{Type: "binary", ContentType: "image/png", Data: []byte("\x00\x01\xffPNG")},
 		annals.Event{Type: "none"}, annals.Event{Type: "big", Data: []byte(big)},
+		annals.Event{Type: "erased", ContentType: annals.ErasedContentType, Attributes: map[string]string{annals.SubjectAttribute: "p-1"}},
 	)
 	b.want("/console/event/data?version=1", "2.50", "12345678901234567890")
 	b.want("/console/event/data?version=2", "two\nlines")
 	b.want("/console/event/data?version=3", "00 01 ff 50 4e 47", "6 bytes of binary data")
 	b.want("/console/event/data?version=4", "carries no data")
+	b.want("/console/event/data?version=6", "The data is erased, of p-1.")
+	b.want("/console/streams/data", "erased, of p-1")
 	page, _ := b.get("/console/event/data?version=5", http.StatusOK)
 	if !strings.Contains(page, "The beginning of 600002 bytes") || len(page) > 300<<10 {
 		t.Fatalf("a page of %d bytes", len(page))
@@ -314,7 +290,7 @@ func TestMarkupInEventsIsShownAsText(t *testing.T) {
 func TestPagesOfAStoreThatFails(t *testing.T) {
 	b := browse(t)
 	b.many("counter", 3)
-	b.driver.failing = true
+	b.driver.FailReads(annals.ErrUnavailable)
 	for _, path := range []string{"streams", "streams/counter", "event/counter?version=1", "search", "state/counter"} {
 		if text, _ := b.get("/console/"+path, http.StatusServiceUnavailable); !strings.Contains(text, "unavailable") {
 			t.Errorf("%s says\n%s", path, text)

@@ -143,7 +143,7 @@ func TestTracesOfAnEmptyStoreAndOfOneThatFails(t *testing.T) {
 	v.sees("services", http.StatusOK, "No service was called within the last hour.")
 	v.sees("", http.StatusOK, "The store is empty.", "not known yet", "the disk says no", "No call failed.")
 	v.append("x", annals.Event{Type: "x"})
-	v.driver.failing.Store(true)
+	v.driver.FailReads(away)
 	v.sees("traces/x", http.StatusServiceUnavailable, "the disk is away")
 	waitFor(t, "the list says so", func() bool {
 		_, page := v.open("traces")

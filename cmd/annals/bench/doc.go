@@ -11,6 +11,10 @@
 // RunTables measures a store in DynamoDB: what each operation costs there, and how
 // fast it is beside a table of one item an event.
 //
+// RunLoad loads a served store over HTTP in an open loop: fixed rates, many
+// followers, ten times what it can do, everything at once for an hour; and compares a
+// store of 20 million events with one of a million.
+//
 // Price measures nothing: it computes what a deployment on AWS costs a month, from
 // what the tests of costs hold and list prices.
 package bench

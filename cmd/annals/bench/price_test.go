@@ -92,7 +92,7 @@ func TestPriceByHand(t *testing.T) {
 		{"write", 10_000, "Lambda request", 4 * month},
 		{"write", 10_000, "DynamoDB write unit", 2 * (10_000 + 4*26) * month}, // 2,500 documents, 99 a transaction
 		{"query", 1, "DynamoDB read unit", month * 2},
-		{"storage", 1, "DynamoDB storage", month * (1024*0.58 + 132) / (1 << 30)},
+		{"storage", 1, "DynamoDB storage", month * (1024*0.58 + 36 + 132) / (1 << 30)},
 		{"watch", 0, "CloudWatch metric", 4},
 	} {
 		if got := units(at(t, parts[c.part], c.rate), c.price); math.Abs(got-c.units) > 1e-6*c.units {

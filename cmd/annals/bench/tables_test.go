@@ -44,7 +44,7 @@ var wantBill = map[string]used{
 	"cost-append-correlation": {exactly(1), exactly(1), none, none, none},
 	"cost-append-10":          {exactly(1), [2]float64{2, 3}, none, none, none},
 	"cost-append-40k":         {exactly(1), exactly(1), none, exactly(2), none},
-	"cost-conflict":           {exactly(1), exactly(1), none, none, none},
+	"cost-conflict":           {exactly(2), exactly(1), exactly(1), none, none},
 	"cost-repeated":           {exactly(2), none, exactly(2), none, none},
 	"cost-load-100":           {exactly(1), none, [2]float64{10, 20}, none, none},
 	"cost-load-1000":          {exactly(1), none, [2]float64{100, 200}, none, none},

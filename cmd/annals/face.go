@@ -38,7 +38,7 @@ func (a *app) face(store *annals.Store, s *service, address string, opts *httpap
 // other sites: one whose name leads to this machine is of one origin with the server, for
 // a browser. Names that can't be another site's are localhost and addresses.
 func (s *service) atHome(h http.Handler) http.Handler {
-	if s.tokens != "" || s.insecure {
+	if s.asks() || s.insecure {
 		return h
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

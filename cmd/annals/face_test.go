@@ -1,10 +1,12 @@
 package main
 
 import (
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/eb901187/annals/httpapi"
 	"github.com/eb901187/annals/storetest/stores"
@@ -40,6 +42,37 @@ func TestAServerWithoutTokensIsForThisMachineOnly(t *testing.T) {
 		for _, host := range []string{"evil.example:4000", "127.0.0.1.evil.example", "localhost.evil.example:4000", "evil-localhost", "[::1].evil.example"} {
 			if answered(host) != test.open {
 				t.Errorf("%+v, called %q", test.s, host)
+			}
+		}
+	}
+}
+
+// What the server answers besides the API and the console is harmless in a browser too.
+func TestEveryFaceHasSecurityHeaders(t *testing.T) {
+	store := stores.Memory(t, nil)
+	a := &app{logger: slog.New(slog.DiscardHandler), clock: time.Now}
+	server, err := a.server(&service{}, a.face(store, &service{console: true}, "http://127.0.0.1:4000", &httpapi.Options{Clock: time.Now}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		host, path string
+		status     int
+	}{
+		{"evil.example", "/", http.StatusMisdirectedRequest}, {"localhost", "/console", http.StatusSeeOther}, {"localhost", "/", http.StatusSeeOther},
+		{"localhost", "/console/", http.StatusOK}, {"localhost", "/healthz", http.StatusOK}, {"localhost", "/nothing", http.StatusNotFound},
+	} {
+		r := httptest.NewRequest(http.MethodGet, test.path, nil)
+		r.Host = test.host
+		r.Header.Set("Accept", "text/html, application/json")
+		w := httptest.NewRecorder()
+		server.Handler.ServeHTTP(w, r)
+		if w.Code != test.status {
+			t.Errorf("%s of %s: %d", test.path, test.host, w.Code)
+		}
+		for _, name := range []string{"X-Content-Type-Options", "X-Frame-Options", "Content-Security-Policy", "Referrer-Policy", "Cross-Origin-Resource-Policy"} {
+			if w.Header().Get(name) == "" {
+				t.Errorf("%s of %s has no %s", test.path, test.host, name)
 			}
 		}
 	}

@@ -3,15 +3,11 @@ package console_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"iter"
 	"log/slog"
 	"net/http"
-	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
-	"regexp"
-	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -38,15 +34,14 @@ fold:
 delete: [removed]
 `
 
-// An operated console has a projection of orders, which runs.
+// An operated console has a projection of orders, which runs, over views that count what
+// a page reads and fail on demand. See visited for one without.
 type operated struct {
-	t       *testing.T
+	visitor
 	store   *annals.Store
 	set     *projection.Set
 	views   *countedViews
 	handler http.Handler
-	server  *httptest.Server
-	client  *http.Client
 	file    atomic.Pointer[string]        // the definition that a rebuild reads
 	holding atomic.Pointer[chan struct{}] // at which the work on the log waits, if there is one
 	steps   atomic.Int64                  // batches that may be handled before it waits
@@ -61,7 +56,7 @@ func operate(t *testing.T) *operated {
 // operateOn starts one with views of its own, of a projection that is called orders.
 func operateOn(t *testing.T, store *annals.Store, file string) *operated {
 	t.Helper()
-	o := &operated{t: t, store: store, views: &countedViews{Store: pebbleview.Memory()}}
+	o := &operated{store: store, views: &countedViews{Store: pebbleview.Memory()}}
 	o.file.Store(new(file))
 	orders, err := projection.Parse("orders.yaml", []byte(file))
 	if err != nil {
@@ -85,9 +80,7 @@ func operateOn(t *testing.T, store *annals.Store, file string) *operated {
 			return projection.Parse("orders.yaml", []byte(*o.file.Load()))
 		},
 	})
-	o.server = httptest.NewServer(o.handler)
-	jar, _ := cookiejar.New(nil) // never fails
-	o.client = &http.Client{Jar: jar}
+	o.visitor = visitorOf(t, o.handler)
 	t.Cleanup(func() {
 		close(ending)
 		o.server.Close()
@@ -132,43 +125,24 @@ func (o *operated) append(stream, typ, data string) int64 {
 // reached waits until a consumer is at the end of the log.
 func (o *operated) reached(name string) {
 	o.t.Helper()
-	o.until(name+" has caught up", func() bool {
+	waitFor(o.t, name+" has caught up", func() bool {
 		s, err := o.set.Status(o.t.Context(), name)
 		return err == nil && s.Lag == 0 && (s.End == 0 || !s.Updated.IsZero())
 	})
 }
 
-func (o *operated) until(what string, is func() bool) {
-	o.t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for !is() {
-		if time.Now().After(deadline) {
-			o.t.Fatal("not within 20 s: " + what)
-		}
-		runtime.Gosched()
-	}
-}
-
-// get opens a page, path being behind console.Path.
+// get opens a page and returns what stands in its middle.
 func (o *operated) get(path string) (status int, body string) {
 	o.t.Helper()
-	answer, err := o.client.Get(o.server.URL + console.Path + path)
-	return o.read(answer, err)
+	status, page := o.open(path)
+	return status, middle(page)
 }
 
-func (o *operated) read(answer *http.Response, err error) (int, string) {
-	o.t.Helper()
-	if err != nil {
-		o.t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		o.t.Fatal(err)
-	}
-	_, shown, _ := strings.Cut(string(text), "<main")
+// middle is a page without what frames it.
+func middle(page string) string {
+	_, shown, _ := strings.Cut(page, "<main")
 	shown, _, _ = strings.Cut(shown, "</main>")
-	return answer.StatusCode, shown
+	return shown
 }
 
 // shows opens a page and wants these texts on it.
@@ -186,44 +160,27 @@ func (o *operated) shows(path string, parts ...string) string {
 	return body
 }
 
-var (
-	formPattern  = regexp.MustCompile(`(?s)<form method="post" action="([^"]*)">(.*?)</form>`)
-	fieldPattern = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`)
-)
-
-// form is what a page's form to an action has in its hidden fields.
-func (o *operated) form(page, action string) url.Values {
+// formOn is what the form to an action on a page has in its hidden fields.
+func (o *operated) formOn(path, action string) url.Values {
 	o.t.Helper()
-	body := o.shows(page)
-	for _, form := range formPattern.FindAllStringSubmatch(body, -1) {
-		if form[1] != console.Path+action {
-			continue
-		}
-		values := url.Values{}
-		for _, field := range fieldPattern.FindAllStringSubmatch(form[2], -1) {
-			values.Set(field[1], strings.NewReplacer("&gt;", ">", "&lt;", "<", "&amp;", "&").Replace(field[2]))
-		}
-		return values
-	}
-	o.t.Fatalf("%s has no form to %s:\n%s", page, action, body)
-	return nil
+	return o.form(o.shows(path), action)
 }
 
-// send sends a form; pairs are further fields and their values. The answer is that of
-// the page that it leads to.
-func (o *operated) send(action string, form url.Values, pairs ...string) (status int, body string) {
+// sends sends a form, in which fields have these values, and returns the middle of the
+// page that it leads to.
+func (o *operated) sends(action string, form url.Values, fields ...string) (status int, body string) {
 	o.t.Helper()
-	for i := 0; i < len(pairs); i += 2 {
-		form.Set(pairs[i], pairs[i+1])
+	for i := 0; i < len(fields); i += 2 {
+		form.Set(fields[i], fields[i+1])
 	}
-	answer, err := o.client.PostForm(o.server.URL+console.Path+action, form)
-	return o.read(answer, err)
+	status, page := o.send(action, form)
+	return status, middle(page)
 }
 
 // does fills in a page's form, sends it, and wants these texts on the page then.
 func (o *operated) does(page, action string, fields []string, parts ...string) {
 	o.t.Helper()
-	status, body := o.send(action, o.form(page, action), fields...)
+	status, body := o.sends(action, o.formOn(page, action), fields...)
 	if status != http.StatusOK {
 		o.t.Fatalf("%s: %d\n%s", action, status, body)
 	}
@@ -237,7 +194,7 @@ func (o *operated) does(page, action string, fields []string, parts ...string) {
 // refused sends a form and wants a problem of this status that says this.
 func (o *operated) refused(action string, form url.Values, status int, part string) {
 	o.t.Helper()
-	got, body := o.send(action, form)
+	got, body := o.sends(action, form)
 	if got != status || !strings.Contains(body, part) {
 		o.t.Fatalf("%s: %d, want %d and %q\n%s", action, got, status, part, body)
 	}
@@ -254,8 +211,16 @@ func (v *countedViews) Get(ctx context.Context, space string, keys ...string) (m
 	if v.broken.Load() {
 		return nil, broken()
 	}
-	return v.Store.Get(ctx, space, keys...)
+	docs, err := v.Store.Get(ctx, space, keys...)
+	if after, is := ctx.Value(afterFirstRead{}).(func()); is {
+		after()
+	}
+	return docs, err
 }
+
+// afterFirstRead is the key of what a request's context has done once its page has read
+// from the views: a func() that is called after each read.
+type afterFirstRead struct{}
 
 func (v *countedViews) Scan(ctx context.Context, space string, r view.Range) iter.Seq2[view.Document, error] {
 	return func(yield func(view.Document, error) bool) {
@@ -302,5 +267,5 @@ func (o *operated) of(handler http.Handler, path string) (int, string) {
 	r.AddCookie(&http.Cookie{Name: "annals_token", Value: "token"})
 	w := httptest.NewRecorder()
 	handler.ServeHTTP(w, r)
-	return o.read(w.Result(), nil)
+	return w.Code, middle(w.Body.String())
 }
