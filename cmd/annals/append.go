@@ -51,22 +51,7 @@ func (a *app) append() *cobra.Command {
 			if _, err := annals.New(validator{}, nil).Append(cmd.Context(), args[0], expected, e); err != nil {
 				return err
 			}
-			return a.with(cmd.Context(), true, func(store *annals.Store) error {
-				commit, err := store.Append(cmd.Context(), args[0], expected, e)
-				if err != nil {
-					return err
-				}
-				if wait {
-					if commit, err = store.Wait(cmd.Context(), commit); err != nil {
-						return &annals.Error{
-							Code: annals.CodeOf(err), Err: err,
-							Message: fmt.Sprintf("%s is at version %d, and the event is stored; its position did not come", args[0], commit.Version),
-							Hint:    "don't append it again; annals sequence numbers the log of a store on DynamoDB",
-						}
-					}
-				}
-				return a.printCommit(commit)
-			})
+			return a.appendOne(cmd.Context(), args[0], expected, e, wait)
 		},
 	}
 	f := c.Flags()
@@ -82,6 +67,25 @@ func (a *app) append() *cobra.Command {
 	f.BoolVar(&wait, "wait", false, "wait for the position, where a store gives it later (DynamoDB)")
 	f.StringVar(&expect, "expect", "any", "the stream's version: a number, 0 for no stream, or any")
 	return c
+}
+
+func (a *app) appendOne(ctx context.Context, stream string, expected int64, e annals.Event, wait bool) error {
+	return a.with(ctx, true, func(store *annals.Store) error {
+		commit, err := store.Append(ctx, stream, expected, e)
+		if err != nil {
+			return err
+		}
+		if wait {
+			if commit, err = store.Wait(ctx, commit); err != nil {
+				return &annals.Error{
+					Code: annals.CodeOf(err), Err: err,
+					Message: fmt.Sprintf("%s is at version %d, and the event is stored; its position did not come", stream, commit.Version),
+					Hint:    "don't append it again; annals sequence numbers the log of a store on DynamoDB",
+				}
+			}
+		}
+		return a.printCommit(commit)
+	})
 }
 
 // A validator is a driver that stores nothing, for what Store.Append checks.

@@ -322,11 +322,11 @@ func TestViewOfADirectorySaysWhatItLacks(t *testing.T) {
 	p.append(t, "order-7", "placed", `{"total":1}`)
 	p.want(t, "projection rebuild orders", 0)
 	p.append(t, "order-8", "placed", `{"total":1}`)
-	p.want(t, "view orders order-8", 4, "the view is at position 1; --wait 2 brings it up to date")
+	p.want(t, "view orders order-8", 4, "the view is at position 1; --wait 3 brings it up to date")
 	if got := p.run(t, "view orders order-7 --json"); got.exit != 0 || got.errs != "" {
 		t.Fatalf("%+v", got)
 	}
-	p.want(t, "view orders order-8 --wait 2", 0, `"total": 1`)
+	p.want(t, "view orders order-8 --wait 3", 0, `"total": 1`)
 	p.want(t, "view orders order-8 --wait 9 --patience 1s", 6, "did not reach 9 in time")
 }
 
