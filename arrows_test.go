@@ -20,6 +20,7 @@ var arrows = map[string][]string{
 	"storetest/stores":            {"", "embedded", "dynamo"},
 	"proof":                       {""},
 	"subject":                     {""},
+	"subject/subjecttest":         {"", "subject", "storetest"},
 	"subject/erase":               append([]string{"subject", "projection", "aggregate", "effect", "playback"}, projecting...),
 	"subject/keys":                {"", "subject"},
 	"robust":                      {""},

@@ -1,39 +1,16 @@
 package client
 
 import (
-	"context"
 	"log/slog"
 	"net/http/httptest"
 	"testing"
-	"time"
 
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/embedded"
 	"github.com/eb901187/annals/httpapi"
 	"github.com/eb901187/annals/storetest"
-	"github.com/eb901187/annals/subject"
+	"github.com/eb901187/annals/subject/subjecttest"
 )
-
-// keeper erases without a wait.
-type keeper struct{ *subject.Keyring }
-
-func (k keeper) Erase(ctx context.Context, name string) error {
-	_, err := k.Destroy(ctx, name)
-	return err
-}
-
-func keepKeys(t *testing.T) storetest.Keeper {
-	t.Helper()
-	master, err := subject.LocalWrapper(make([]byte, subject.KeyBytes))
-	if err != nil {
-		t.Fatal(err)
-	}
-	k, err := subject.New(subject.MemoryShelf(), master, &subject.Options{Wait: func(ctx context.Context, _ time.Duration) error { return ctx.Err() }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return keeper{k}
-}
 
 // serveSealing serves a store that seals. It returns a client's store, and the server's
 // own without keys.
@@ -64,7 +41,7 @@ func serveSealing(t *testing.T, sealer annals.Sealer) (remote, bare *annals.Stor
 }
 
 func TestContractOfSubjectsThroughAServer(t *testing.T) {
-	storetest.RunSubjects(t, keepKeys, serveSealing)
+	storetest.RunSubjects(t, subjecttest.Keeper, serveSealing)
 	t.Run("a server without keys takes nothing in clear", func(t *testing.T) {
 		storetest.RunUnsealed(t, func(t *testing.T, _ string) annals.Driver {
 			d, err := OpenDriver(serve(t, nil), nil)
