@@ -1,56 +1,22 @@
 package listen
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/eb901187/annals"
+	"github.com/eb901187/annals/listen/listentest"
 )
-
-// write writes a certificate for this machine with a serial number, dated at.
-func write(t *testing.T, dir string, serial int64, at time.Time) (cert, key string) {
-	t.Helper()
-	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	secret, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(serial), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
-	public, err := x509.CreateCertificate(rand.Reader, template, template, secret.Public(), secret)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(secret)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: public}, key: {Type: "PRIVATE KEY", Bytes: private}} {
-		if err := os.WriteFile(name, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chtimes(name, at, at); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return cert, key
-}
 
 type text struct {
 	mu sync.Mutex
@@ -105,7 +71,7 @@ func served(t *testing.T, c *Certificate, most int, h http.HandlerFunc) (address
 // A certificate is read again while the server runs; a bad one leaves the old one.
 func TestCertificateIsReadAgain(t *testing.T) {
 	dir, at := t.TempDir(), time.Now().Add(-time.Hour)
-	cert, key := write(t, dir, 1, at)
+	cert, key := listentest.Certificate(t, dir, 1, at)
 	var logged text
 	c, err := OpenCertificate(cert, key, slog.New(slog.NewTextHandler(&logged, nil)))
 	if err != nil {
@@ -133,7 +99,7 @@ func TestCertificateIsReadAgain(t *testing.T) {
 	if n := serial(); n != 1 {
 		t.Fatal(n)
 	}
-	write(t, dir, 2, at.Add(time.Minute))
+	listentest.Certificate(t, dir, 2, at.Add(time.Minute))
 	if n := serial(); n != 2 {
 		t.Fatal(n)
 	}
@@ -146,7 +112,7 @@ func TestCertificateIsReadAgain(t *testing.T) {
 	if _, err := OpenCertificate(cert, key, nil); annals.CodeOf(err) != annals.CodeInvalid || strings.Contains(err.Error(), "planted") {
 		t.Errorf("%v", err)
 	}
-	write(t, dir, 3, at.Add(2*time.Minute))
+	listentest.Certificate(t, dir, 3, at.Add(2*time.Minute))
 	if n := serial(); n != 3 {
 		t.Fatal(n)
 	}
@@ -156,7 +122,7 @@ func TestCertificateIsReadAgain(t *testing.T) {
 // happen within one tick of the file system's clock; and so is one put in its place.
 func TestCertificateIsReadAgainWithinATick(t *testing.T) {
 	dir, at := t.TempDir(), time.Now().Add(-time.Hour)
-	cert, key := write(t, dir, 1, at)
+	cert, key := listentest.Certificate(t, dir, 1, at)
 	c, err := OpenCertificate(cert, key, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -169,7 +135,7 @@ func TestCertificateIsReadAgainWithinATick(t *testing.T) {
 		}
 		return pair.Leaf.SerialNumber.Int64()
 	}
-	cert, key = write(t, dir, 2, at.Add(time.Minute))
+	cert, key = listentest.Certificate(t, dir, 2, at.Add(time.Minute))
 	whole, err := os.ReadFile(key)
 	if err != nil {
 		t.Fatal(err)
@@ -187,7 +153,7 @@ func TestCertificateIsReadAgainWithinATick(t *testing.T) {
 		t.Errorf("the certificate is still %d", n)
 	}
 	other := t.TempDir()
-	otherCert, otherKey := write(t, other, 3, at.Add(time.Minute))
+	otherCert, otherKey := listentest.Certificate(t, other, 3, at.Add(time.Minute))
 	if err := errors.Join(os.Rename(otherCert, cert), os.Rename(otherKey, key)); err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +164,7 @@ func TestCertificateIsReadAgainWithinATick(t *testing.T) {
 
 // Old protocols, and ciphers that don't authenticate or whose keys stay, are refused.
 func TestOldTLSIsRefused(t *testing.T) {
-	cert, key := write(t, t.TempDir(), 1, time.Now())
+	cert, key := listentest.Certificate(t, t.TempDir(), 1, time.Now())
 	c, err := OpenCertificate(cert, key, nil)
 	if err != nil {
 		t.Fatal(err)

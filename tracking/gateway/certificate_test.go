@@ -1,53 +1,22 @@
 package gateway
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"log/slog"
-	"math/big"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-)
 
-// writeCertificate writes one with a serial number, dated at.
-func writeCertificate(t *testing.T, files TLS, serial int64, at time.Time) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(serial), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"localhost"}}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, block := range map[string]*pem.Block{files.Cert: {Type: "CERTIFICATE", Bytes: cert}, files.Key: {Type: "PRIVATE KEY", Bytes: private}} {
-		if err := os.WriteFile(name, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chtimes(name, at, at); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
+	"github.com/eb901187/annals/listen/listentest"
+)
 
 func TestCertificateIsReadAgain(t *testing.T) {
 	dir := t.TempDir()
-	files := TLS{filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")}
 	at := time.Now().Add(-time.Hour)
-	writeCertificate(t, files, 1, at)
+	cert, key := listentest.Certificate(t, dir, 1, at)
+	files := TLS{cert, key}
 	var logged locked
 	w := beginWith(t, one(named(t, "a"))+"tls: {cert: "+files.Cert+", key: "+files.Key+"}\n", nil, &Options{Logger: slog.New(slog.NewTextHandler(&logged, nil))})
 	serial := func() int64 {
@@ -71,7 +40,7 @@ func TestCertificateIsReadAgain(t *testing.T) {
 	if n := serial(); n != 1 {
 		t.Fatal(n)
 	}
-	writeCertificate(t, files, 2, at.Add(time.Minute))
+	listentest.Certificate(t, dir, 2, at.Add(time.Minute))
 	if n := serial(); n != 2 {
 		t.Fatal(n)
 	}
@@ -81,7 +50,7 @@ func TestCertificateIsReadAgain(t *testing.T) {
 	if n := serial(); n != 2 || !strings.Contains(logged.text(), "the old one stays") {
 		t.Fatalf("%d, %s", n, logged.text())
 	}
-	writeCertificate(t, files, 3, at.Add(time.Hour))
+	listentest.Certificate(t, dir, 3, at.Add(time.Hour))
 	if n := serial(); n != 3 {
 		t.Fatal(n)
 	}
