@@ -13,21 +13,14 @@ import (
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/consumer"
 	"github.com/eb901187/annals/embedded"
-	"github.com/eb901187/annals/subject"
+	"github.com/eb901187/annals/subject/subjecttest"
 	"github.com/eb901187/annals/view/pebbleview"
 )
 
 // An event that is erased while it fails is tried again as it reads by then: what was
 // erased goes neither to the handler again nor into the views.
 func TestAnEventThatIsErasedWhileItFails(t *testing.T) {
-	master, err := subject.LocalWrapper(make([]byte, subject.KeyBytes))
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyring, err := subject.New(subject.MemoryShelf(), master, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	keyring := subjecttest.Keyring(t)
 	store, err := embedded.Open("store", &embedded.Options{FS: vfs.NewMem(), Logger: slog.New(slog.DiscardHandler), Store: &annals.Options{Sealer: keyring}})
 	if err != nil {
 		t.Fatal(err)

@@ -11,7 +11,7 @@ import (
 
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/embedded"
-	"github.com/eb901187/annals/subject"
+	"github.com/eb901187/annals/subject/subjecttest"
 )
 
 func TestErasedEventReachesNoHandler(t *testing.T) {
@@ -54,14 +54,7 @@ func TestErasedFindingInALedger(t *testing.T) {
 
 // The text of a correction that failed may quote the event, and is sealed like it.
 func TestFailedCorrectionNamesTheSubject(t *testing.T) {
-	master, err := subject.LocalWrapper(make([]byte, subject.KeyBytes))
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyring, err := subject.New(subject.MemoryShelf(), master, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	keyring := subjecttest.Keyring(t)
 	driver, err := embedded.OpenDriver("store", &embedded.Options{FS: vfs.NewMem(), Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)

@@ -7,7 +7,7 @@ import (
 
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/reaction"
-	"github.com/eb901187/annals/subject"
+	"github.com/eb901187/annals/subject/subjecttest"
 )
 
 func erased(typ string) annals.Event {
@@ -59,14 +59,7 @@ func TestErasedSagaStandsStill(t *testing.T) {
 // What an answer about a data subject says is sealed for it in the saga's stream, from
 // then on, though the event that started the saga named nobody.
 func TestSagaNamesTheSubjectOfAnAnswer(t *testing.T) {
-	master, err := subject.LocalWrapper(make([]byte, subject.KeyBytes))
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyring, err := subject.New(subject.MemoryShelf(), master, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	keyring := subjecttest.Keyring(t)
 	w := newWorld(t)
 	w.store = annals.New(w.faulty, &annals.Options{Clock: w.clock.Now, Sealer: keyring})
 	w.place("7")

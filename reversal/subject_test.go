@@ -5,19 +5,12 @@ import (
 
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/reversal"
-	"github.com/eb901187/annals/subject"
+	"github.com/eb901187/annals/subject/subjecttest"
 )
 
 func newKeys(t *testing.T) annals.Sealer {
 	t.Helper()
-	master, err := subject.LocalWrapper(make([]byte, subject.KeyBytes))
-	if err != nil {
-		t.Fatal(err)
-	}
-	k, err := subject.New(subject.MemoryShelf(), master, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	k := subjecttest.Keyring(t)
 	return k
 }
 

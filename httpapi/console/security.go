@@ -9,17 +9,15 @@ import (
 
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/access"
+	"github.com/eb901187/annals/httpapi"
 )
 
 // secure sets the headers of every answer. Scripts, styles and requests are the
 // console's own; nothing inline is run.
 func secure(h http.Header) {
+	httpapi.SetSecurityHeaders(h)
 	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Frame-Options", "DENY")
-	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
-	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 }
 
 // embedded reports whether the page of another site asks for something behind its reader's

@@ -17,8 +17,8 @@ func (k keeper) Erase(ctx context.Context, name string) error {
 	return err
 }
 
-// Keeper has keys in memory that are erased without a wait.
-func Keeper(t *testing.T) storetest.Keeper {
+// Keyring has keys in memory, behind whose fences it does not wait.
+func Keyring(t *testing.T) *subject.Keyring {
 	t.Helper()
 	master, err := subject.LocalWrapper(make([]byte, subject.KeyBytes))
 	if err != nil {
@@ -28,5 +28,11 @@ func Keeper(t *testing.T) storetest.Keeper {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return keeper{k}
+	return k
+}
+
+// Keeper is a Keyring as the contract of stores takes it.
+func Keeper(t *testing.T) storetest.Keeper {
+	t.Helper()
+	return keeper{Keyring(t)}
 }
