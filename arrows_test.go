@@ -20,6 +20,7 @@ var arrows = map[string][]string{
 	"storetest/stores":            {"", "embedded", "dynamo"},
 	"proof":                       {""},
 	"subject":                     {""},
+	"embedded/crashfs":            nil,
 	"listen/listentest":           nil,
 	"subject/subjecttest":         {"", "subject", "storetest"},
 	"subject/erase":               append([]string{"subject", "projection", "aggregate", "effect", "playback"}, projecting...),

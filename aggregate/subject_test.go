@@ -1,27 +1,19 @@
 package aggregate_test
 
 import (
-	"context"
 	"testing"
-	"time"
 
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/aggregate"
 	"github.com/eb901187/annals/storetest"
 	"github.com/eb901187/annals/subject"
+	"github.com/eb901187/annals/subject/subjecttest"
 )
 
 // sealing is a store with keys of data subjects.
 func sealing(t *testing.T) (*annals.Store, *subject.Keyring) {
 	t.Helper()
-	master, err := subject.LocalWrapper(make([]byte, subject.KeyBytes))
-	if err != nil {
-		t.Fatal(err)
-	}
-	k, err := subject.New(subject.MemoryShelf(), master, &subject.Options{Wait: func(context.Context, time.Duration) error { return nil }})
-	if err != nil {
-		t.Fatal(err)
-	}
+	k := subjecttest.Keyring(t)
 	s := annals.New(memory(t), &annals.Options{Sealer: k})
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/eb901187/annals"
+	"github.com/eb901187/annals/embedded/crashfs"
 	"github.com/eb901187/annals/storetest"
 )
 
@@ -51,20 +52,20 @@ func TestCrashesOfBatches(t *testing.T) {
 	t.Logf("seed %d: go test ./embedded -run TestCrashesOfBatches -seed %d", seed, seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	for range 8 {
-		disk := &crashFS{MemFS: vfs.NewCrashableMem()}
+		disk := crashfs.New()
 		fs := &faultFS{FS: disk}
 		opts := Options{FS: fs, sealEvery: 300, maxSegment: minSegmentSize}
 		s := openTest(t, "store", opts)
 		crashAt, size := 1+random.IntN(12), 100+random.IntN(40_000)
 		var mu sync.Mutex // syncs come from the background too
-		var after *crashFS
+		var after *crashfs.FS
 		acknowledged, atCrash, syncs := 0, 0, 0
 		crash := func() {
 			mu.Lock()
 			defer mu.Unlock()
 			if syncs++; syncs == crashAt {
 				atCrash = acknowledged
-				after = disk.crash(vfs.CrashCloneCfg{UnsyncedDataPercent: random.IntN(101), RNG: random})
+				after = disk.Crash(vfs.CrashCloneCfg{UnsyncedDataPercent: random.IntN(101), RNG: random})
 			}
 		}
 		crashed := func() bool { mu.Lock(); defer mu.Unlock(); return after != nil }

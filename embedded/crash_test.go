@@ -13,6 +13,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/eb901187/annals"
+	"github.com/eb901187/annals/embedded/crashfs"
 	"github.com/eb901187/annals/storetest"
 )
 
@@ -31,7 +32,7 @@ func TestCrashes(t *testing.T) {
 	}
 	t.Logf("seed %d: go test ./embedded -run TestCrashes -seed %d", seed, seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	fs := &crashFS{MemFS: vfs.NewCrashableMem()}
+	fs := crashfs.New()
 	acknowledged := map[string]int64{} // id → position
 	for crash := range *crashes {
 		opts := Options{FS: fs, Logger: quiet(), sealEvery: 300, maxSegment: minSegmentSize}
@@ -50,11 +51,11 @@ func TestCrashes(t *testing.T) {
 
 // writeUntilCrash lets writers append until the file system is cloned as a crash
 // leaves it, and adds what was acknowledged before that.
-func writeUntilCrash(t *testing.T, s *annals.Store, fs *crashFS, random *rand.Rand, crash int, acknowledged map[string]int64) *crashFS {
+func writeUntilCrash(t *testing.T, s *annals.Store, fs *crashfs.FS, random *rand.Rand, crash int, acknowledged map[string]int64) *crashfs.FS {
 	percent := []int{0, 50, 100}[crash%3]
 	appends := 20 + random.IntN(300)
 	var mu sync.Mutex
-	var clone *crashFS
+	var clone *crashfs.FS
 	done := 0
 	var writers sync.WaitGroup
 	for w := range 4 {
@@ -79,7 +80,7 @@ func writeUntilCrash(t *testing.T, s *annals.Store, fs *crashFS, random *rand.Ra
 					acknowledged[events[k].ID] = c.Position - int64(c.Count-1-k)
 				}
 				if done++; done == appends {
-					clone = fs.crash(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rand.New(rand.NewPCG(uint64(crash), 1))})
+					clone = fs.Crash(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rand.New(rand.NewPCG(uint64(crash), 1))})
 				}
 				mu.Unlock()
 			}

@@ -2,7 +2,6 @@ package embedded
 
 import (
 	"errors"
-	"sync"
 	"sync/atomic"
 	"syscall"
 
@@ -82,23 +81,4 @@ func (f *faultFile) SyncData() error {
 		return errPlanted
 	}
 	return f.File.SyncData()
-}
-
-// crashFS is a file system that can crash while it links files: MemFS takes its
-// lock twice in Link, and a crash that comes between waits for ever.
-type crashFS struct {
-	*vfs.MemFS
-	linking sync.RWMutex
-}
-
-func (f *crashFS) Link(from, to string) error {
-	f.linking.RLock()
-	defer f.linking.RUnlock()
-	return f.MemFS.Link(from, to)
-}
-
-func (f *crashFS) crash(cfg vfs.CrashCloneCfg) *crashFS {
-	f.linking.Lock()
-	defer f.linking.Unlock()
-	return &crashFS{MemFS: f.CrashClone(cfg)}
 }

@@ -1,18 +1,16 @@
 package httpapi
 
 import (
-	"context"
 	"log/slog"
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/access"
 	"github.com/eb901187/annals/embedded"
 	"github.com/eb901187/annals/storetest"
-	"github.com/eb901187/annals/subject"
+	"github.com/eb901187/annals/subject/subjecttest"
 	"github.com/eb901187/annals/subject/erase"
 )
 
@@ -20,14 +18,7 @@ import (
 func sealing(t *testing.T) live {
 	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
-	master, err := subject.LocalWrapper(make([]byte, subject.KeyBytes))
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyring, err := subject.New(subject.MemoryShelf(), master, &subject.Options{Wait: func(context.Context, time.Duration) error { return nil }})
-	if err != nil {
-		t.Fatal(err)
-	}
+	keyring := subjecttest.Keyring(t)
 	store, err := embedded.Open(t.TempDir(), &embedded.Options{Logger: quiet, Store: &annals.Options{Sealer: keyring}})
 	if err != nil {
 		t.Fatal(err)

@@ -2,27 +2,18 @@ package proof_test
 
 import (
 	"bytes"
-	"context"
 	"testing"
-	"time"
 
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/proof"
 	"github.com/eb901187/annals/storetest/stores"
-	"github.com/eb901187/annals/subject"
+	"github.com/eb901187/annals/subject/subjecttest"
 )
 
 // Hashes are of sealed data: what is proven stays so when a subject is erased, and a
 // proof gives away nothing.
 func TestErasureChangesNoHash(t *testing.T) {
-	master, err := subject.LocalWrapper(make([]byte, subject.KeyBytes))
-	if err != nil {
-		t.Fatal(err)
-	}
-	keys, err := subject.New(subject.MemoryShelf(), master, &subject.Options{Wait: func(context.Context, time.Duration) error { return nil }})
-	if err != nil {
-		t.Fatal(err)
-	}
+	keys := subjecttest.Keyring(t)
 	store := stores.Memory(t, &annals.Options{Sealer: keys})
 	for _, customer := range []string{"customer-7", "customer-8", "customer-7"} {
 		e := annals.Event{Type: "T", Attributes: map[string]string{annals.SubjectAttribute: customer}, Data: []byte(`{"name":"secret"}`)}

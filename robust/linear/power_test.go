@@ -14,27 +14,9 @@ import (
 
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/embedded"
+	"github.com/eb901187/annals/embedded/crashfs"
 	"github.com/eb901187/annals/httpapi"
 )
-
-// crashFS is a file system that can crash while it links files: MemFS takes its
-// lock twice in Link, and a crash that comes between waits for ever.
-type crashFS struct {
-	*vfs.MemFS
-	linking sync.RWMutex
-}
-
-func (f *crashFS) Link(from, to string) error {
-	f.linking.RLock()
-	defer f.linking.RUnlock()
-	return f.MemFS.Link(from, to)
-}
-
-func (f *crashFS) crash(cfg vfs.CrashCloneCfg) *crashFS {
-	f.linking.Lock()
-	defer f.linking.Unlock()
-	return &crashFS{MemFS: f.CrashClone(cfg)}
-}
 
 // power is an embedded store on a file system that loses what was not synced whenever
 // its power is cut, as a driver.
@@ -50,7 +32,7 @@ type power struct {
 
 	mu   sync.RWMutex
 	cuts int
-	fs   *crashFS
+	fs   *crashfs.FS
 	open *annals.Store
 }
 
@@ -67,7 +49,7 @@ func newPower(t *testing.T, seed uint64, every int) *power {
 func (p *power) begin() {
 	p.mu.Lock()
 	p.off()
-	p.fs = &crashFS{MemFS: vfs.NewCrashableMem()}
+	p.fs = crashfs.New()
 	p.on()
 	p.mu.Unlock()
 	p.end = make(chan struct{})
@@ -130,7 +112,7 @@ func (p *power) cut() {
 	if p.cuts++; p.cuts > 1 {
 		percent = []int{0, 50, 100}[p.random.IntN(3)]
 	}
-	p.fs = p.fs.crash(vfs.CrashCloneCfg{
+	p.fs = p.fs.Crash(vfs.CrashCloneCfg{
 		UnsyncedDataPercent: percent, RNG: rand.New(rand.NewPCG(p.random.Uint64(), 1)),
 	})
 	p.off() // on the file system of before
