@@ -10,8 +10,8 @@ import (
 	"github.com/eb901187/annals/access"
 	"github.com/eb901187/annals/embedded"
 	"github.com/eb901187/annals/storetest"
-	"github.com/eb901187/annals/subject/subjecttest"
 	"github.com/eb901187/annals/subject/erase"
+	"github.com/eb901187/annals/subject/subjecttest"
 )
 
 // sealing is a server whose store has keys.
