@@ -92,6 +92,10 @@ func (r *chunkReader) advance(to int64, dir direction, into []int64) (c chunk, o
 	return c, ok, r.x.use(func() error {
 		seek := chunkKey(r.kind, r.name, min(to, math.MaxInt64-1)+1)
 		switch {
+		// From the start of a list that is numbered; after SeekLT, Pebble would seek again
+		// to turn round.
+		case !r.it.Valid() && dir != backward && to <= 1:
+			r.it.First()
 		case !r.it.Valid():
 			if !r.it.SeekLT(seek) && dir != backward {
 				r.it.First()
