@@ -54,7 +54,7 @@ func playbackSchemas() object {
 	return object{
 		"Playbacks": strict([]string{"playbacks"}, object{"playbacks": list(ref("Playback"))}),
 		"Playback": strict([]string{"id", "state", "selection", "end", "target", "by", "started", "position", "events", "runner", "updated"}, object{
-			"id": text, "state": object{"enum": []string{"running", "interrupted", "stopped", "finished", "failed"}},
+			"id": text, "state": object{"enum": []string{"running", "interrupted", "stopped", "finished", "failed", "unreadable"}},
 			"selection": ref("Selection"), "end": position, "rate": object{"type": "number"},
 			"target": strict(nil, object{"kind": object{"enum": []string{"file", "store", "stream", "projection", "kinesis"}}, "name": text}),
 			"by":     text, "started": date, "position": position, "events": count, "bytes": count,

@@ -36,7 +36,8 @@ const (
 	StateInterrupted State = "interrupted" // nobody has recorded progress for Silence: its process died, or can't reach the store
 	StateStopped     State = "stopped"
 	StateFinished    State = "finished"
-	StateFailed      State = "failed" // Error says why
+	StateFailed      State = "failed"     // Error says why
+	StateUnreadable  State = "unreadable" // something else has written to its record; Error says what, and only List gives it
 )
 
 // Silence is how long a playback may go without a record before it counts as

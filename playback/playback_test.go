@@ -346,6 +346,35 @@ func TestInterruptedPlaybacks(t *testing.T) {
 	}
 }
 
+// What something else has written where playbacks are recorded hides none of them.
+func TestListBesideForeignEvents(t *testing.T) {
+	store, c := stores.Memory(t, nil), newClock()
+	fill(t, store, 10)
+	if _, err := playback.Start(t.Context(), store, playback.Selection{}, nil, c.options("a")); err != nil {
+		t.Fatal(err)
+	}
+	foreign := func(id, typ, data string) {
+		e := annals.Event{Type: typ, Source: "test", Data: []byte(data)}
+		if _, err := store.Append(t.Context(), playback.RecordPrefix+id, annals.Any, e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	foreign("no-json", playback.Started, `"text"`)
+	foreign("a/b", playback.Started, `{}`)
+	foreign("twice", "other", `{}`)
+	foreign("twice", playback.Started, `{}`)
+	foreign("twice", playback.Started, `{}`)
+	all, err := playback.List(t.Context(), store, c.options("b"))
+	if err != nil || len(all) != 4 || all[3].State != playback.StateRunning {
+		t.Fatalf("%+v, %v", all, err)
+	}
+	for _, p := range all[:3] {
+		if p.State != playback.StateUnreadable || p.Error == "" || p.Started.IsZero() {
+			t.Fatalf("%+v", p)
+		}
+	}
+}
+
 // Others may append to the streams of the target meanwhile.
 func TestTargetsThatOthersAppendTo(t *testing.T) {
 	store, to, c := stores.Memory(t, nil), stores.Memory(t, nil), newClock()

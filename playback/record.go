@@ -139,23 +139,32 @@ func unreadable(e *annals.Event, err error) error {
 }
 
 // List reads all playbacks that the log of the store holds, the newest first. A store that
-// numbers its log later lists one a moment after it was started.
+// numbers its log later lists one a moment after it was started. One whose record can't be
+// read is in the list as StateUnreadable.
 func List(ctx context.Context, store *annals.Store, opts *Options) ([]Playback, error) {
-	var ids []string
+	var all []Playback
+	listed := map[string]bool{}
 	for e, err := range store.Log(ctx, annals.Query{Prefix: RecordPrefix, Types: []string{Started}}) {
 		if err != nil {
 			return nil, err
 		}
-		ids = append(ids, e.Stream[len(RecordPrefix):])
+		if id := e.Stream[len(RecordPrefix):]; !listed[id] {
+			listed[id] = true
+			all = append(all, Playback{ID: id, Started: e.Time, Updated: e.Time})
+		}
 	}
-	slices.Reverse(ids)
-	all := make([]Playback, 0, len(ids))
-	for _, id := range ids {
-		p, err := Show(ctx, store, id, opts)
-		if err != nil {
+	slices.Reverse(all)
+	for i := range all {
+		p, err := Show(ctx, store, all[i].ID, opts)
+		switch annals.CodeOf(err) {
+		case "":
+			all[i] = p
+		case annals.CodeDamaged, annals.CodeInvalid:
+			// One stream that something else has written to must not hide the others.
+			all[i].State, all[i].Error = StateUnreadable, err.Error()
+		default:
 			return nil, err
 		}
-		all = append(all, p)
 	}
 	return all, nil
 }
