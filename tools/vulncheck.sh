@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 
 unchecked() {
 	echo "tools/vulncheck.sh: NOTHING WAS CHECKED in $1: $2" >&2
-	echo "tools/vulncheck.sh: the database is at https://vuln.go.dev; where that can't be reached, set GOVULNDB to a copy" >&2
+	echo "tools/vulncheck.sh: the database is at https://vuln.go.dev; where that can't be reached, set GOVULNDB to a copy, as file:///DIR" >&2
 	exit 2
 }
 
