@@ -23,7 +23,9 @@ type Annals struct {
 	constructs.Construct
 	// Events holds commits, Log their order, Views what projections make.
 	Events, Log, Views awsdynamodb.CfnTable
-	Bucket             awss3.CfnBucket
+	// Keys holds those of data subjects.
+	Keys   awsdynamodb.CfnTable
+	Bucket awss3.CfnBucket
 	// IngestStream is what load puts to; PlaybackStream what playback puts to.
 	IngestStream, PlaybackStream awskinesis.CfnStream
 	Queue, DeadLetters           awssqs.CfnQueue

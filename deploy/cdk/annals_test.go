@@ -206,6 +206,12 @@ func TestChosen(t *testing.T) {
 	template := templateOf(t, goldenChosen)
 	key := "arn:aws:kms:eu-central-1:111122223333:key/11111111-2222-3333-4444-555555555555"
 	has(t, template, "AWS::DynamoDB::Table", object("TableName", "orders-events", "DeletionProtectionEnabled", false, "SSESpecification", object("KMSMasterKeyId", key)))
+	has(t, template, "AWS::DynamoDB::Table", object(
+		"TableName", "orders-keys", "KeySchema", []any{object("AttributeName", "subject", "KeyType", "HASH")},
+		"PointInTimeRecoverySpecification", object("PointInTimeRecoveryEnabled", false), "SSESpecification", object("KMSMasterKeyId", key),
+	))
+	has(t, template, "AWS::Lambda::Function", object("FunctionName", "orders-query",
+		"Environment", object("Variables", object("ANNALS_KEYS", "dynamodb://orders-keys?kms=arn:aws:kms:eu-central-1:111122223333:key/66666666-7777-8888-9999-000000000000"))))
 	has(t, template, "AWS::Kinesis::Stream", object("Name", "orders-ingest", "ShardCount", 4, "RetentionPeriodHours", 48, "StreamEncryption", object("KeyId", key)))
 	has(t, template, "AWS::SQS::Queue", object("QueueName", "orders-dead-letters", "KmsMasterKeyId", key))
 	has(t, template, "AWS::Lambda::EventSourceMapping", object("EventSourceArn", att("AnnalsIngestStream", "Arn"), "MaximumRecordAgeInSeconds", 3*3600))
@@ -244,6 +250,7 @@ func TestWrongProps(t *testing.T) {
 		"Throttling.Rate is -1":               func(p *cdk.Props) { p.Throttling.Rate = -1 },
 		"Throttling.Burst is 6000":            func(p *cdk.Props) { p.Throttling.Burst = 6000 },
 		"KeyArn is \"alias/a\"":               func(p *cdk.Props) { p.KeyArn = "alias/a" },
+		"SubjectKeyArn is \"alias/a\"":        func(p *cdk.Props) { p.SubjectKeyArn = "alias/a" },
 		"Alarms.TopicArn is \"pager\"":        func(p *cdk.Props) { p.Alarms.TopicArn = "pager" },
 		"Alarms.Disabled makes no alarms": func(p *cdk.Props) {
 			p.Alarms = cdk.Alarms{Disabled: true, TopicArn: "arn:aws:sns:eu-west-1:111122223333:a"}

@@ -101,6 +101,9 @@ func (a *Annals) environment(role Role) *map[string]*string {
 	if role != Load {
 		env["ANNALS_STORE"] = sub("dynamodb://" + a.props.Name + "?bucket=${" + *a.Bucket.LogicalId() + "}")
 	}
+	if a.Keys != nil && subjectKeys(role) != noKeys {
+		env["ANNALS_KEYS"] = new(a.keysAddress(""))
+	}
 	if role == Load || role == Pump {
 		env["ANNALS_INGEST_STREAM"] = a.name("ingest")
 	}

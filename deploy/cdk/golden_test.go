@@ -96,11 +96,12 @@ func chosen(t *testing.T) cdk.Props {
 		Name: "orders", Zip: stockZip(t, "stock"), Architecture: cdk.X8664,
 		Roles:            []cdk.Role{cdk.Load, cdk.Track, cdk.Pump, cdk.Query, cdk.Sequence},
 		LogRetentionDays: 7, StreamRetentionHours: 48, Shards: 4, MaxRecordAge: 3 * time.Hour,
-		Authorizer:  cdk.Authorizer{Issuer: "https://issuer.example.com", Audience: []string{"orders"}, Scopes: []string{"orders/write"}},
-		Throttling:  cdk.Throttling{Rate: 50, Burst: 100},
-		KeyArn:      "arn:aws:kms:eu-central-1:111122223333:key/11111111-2222-3333-4444-555555555555",
-		Alarms:      cdk.Alarms{TopicArn: "arn:aws:sns:eu-central-1:111122223333:orders-alarms"},
-		NoDashboard: true, Tracing: true, TracesEndpoint: "https://otlp.example.com", LogLevel: "debug", MetricsNamespace: "Orders",
+		Authorizer:    cdk.Authorizer{Issuer: "https://issuer.example.com", Audience: []string{"orders"}, Scopes: []string{"orders/write"}},
+		Throttling:    cdk.Throttling{Rate: 50, Burst: 100},
+		KeyArn:        "arn:aws:kms:eu-central-1:111122223333:key/11111111-2222-3333-4444-555555555555",
+		SubjectKeyArn: "arn:aws:kms:eu-central-1:111122223333:key/66666666-7777-8888-9999-000000000000",
+		Alarms:        cdk.Alarms{TopicArn: "arn:aws:sns:eu-central-1:111122223333:orders-alarms"},
+		NoDashboard:   true, Tracing: true, TracesEndpoint: "https://otlp.example.com", LogLevel: "debug", MetricsNamespace: "Orders",
 		RemovalPolicy: awscdk.RemovalPolicy_DESTROY,
 	}
 }

@@ -89,6 +89,9 @@ func (a *Annals) grants(role Role, group awslogs.CfnLogGroup) []grant {
 	if a.props.KeyArn != "" {
 		list = append(list, grant{"UseKey", keyActions(role), []*string{&a.props.KeyArn}})
 	}
+	if a.Keys != nil {
+		list = append(list, a.useSubjectKeys(role)...)
+	}
 	if a.props.Tracing {
 		// AWS knows no resource for these.
 		list = append(list, grant{"Trace", []string{"xray:PutTelemetryRecords", "xray:PutTraceSegments"}, []*string{new("*")}})
@@ -106,6 +109,38 @@ func keyActions(role Role) []string {
 		return []string{"kms:Decrypt", "kms:DescribeKey"}
 	}
 	return []string{"kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:ReEncryptTo"}
+}
+
+// The uses of data subjects' keys.
+const (
+	noKeys = iota
+	openOnly
+	sealAndOpen
+)
+
+// subjectKeys is what a role does with the keys of data subjects.
+func subjectKeys(role Role) int {
+	switch role {
+	case Track, Pump, Command, React:
+		return sealAndOpen
+	case Query, Write, Playback:
+		return openOnly
+	}
+	return noKeys // load and sequence look into no event
+}
+
+func (a *Annals) useSubjectKeys(role Role) []grant {
+	items, wrapping := []string{"dynamodb:GetItem"}, []string{"kms:Decrypt"}
+	switch subjectKeys(role) {
+	case noKeys:
+		return nil
+	case sealAndOpen:
+		items, wrapping = append(items, "dynamodb:PutItem"), append(wrapping, "kms:GenerateDataKey")
+	}
+	return []grant{
+		{"SubjectKeys", items, []*string{a.Keys.AttrArn()}},
+		{"WrapSubjectKeys", wrapping, []*string{&a.props.SubjectKeyArn}},
+	}
 }
 
 // append is what storing a commit takes.

@@ -162,6 +162,34 @@ func TestKeyGrants(t *testing.T) {
 	}
 }
 
+// The keys of data subjects are made where events are stored, and only opened where they
+// are read.
+func TestSubjectKeyGrants(t *testing.T) {
+	r := resourcesOf(t, goldenChosen)
+	const key = " arn:aws:kms:eu-central-1:111122223333:key/66666666-7777-8888-9999-000000000000"
+	for role, want := range map[string][2]string{
+		"Track": {"dynamodb:GetItem,PutItem KeysTable", "kms:Decrypt,GenerateDataKey" + key},
+		"Pump":  {"dynamodb:GetItem,PutItem KeysTable", "kms:Decrypt,GenerateDataKey" + key},
+		"Query": {"dynamodb:GetItem KeysTable", "kms:Decrypt" + key},
+	} {
+		for i, sid := range []string{"SubjectKeys", "WrapSubjectKeys"} {
+			if got := readable(r.statement("Annals"+role+"Role", sid)); got != want[i] {
+				t.Errorf("%s may %s and should %s", role, got, want[i])
+			}
+		}
+	}
+	for _, role := range []string{"Load", "Sequence"} {
+		policy, err := json.Marshal(r.at("Annals" + role + "Role"))
+		if err != nil || strings.Contains(string(policy), "Subject") {
+			t.Errorf("%s may use the keys of data subjects: %s %v", role, policy, err)
+		}
+		environment, err := json.Marshal(r.props("Annals" + role + "Function")["Environment"])
+		if err != nil || strings.Contains(string(environment), "ANNALS_KEYS") {
+			t.Errorf("%s: %s %v", role, environment, err)
+		}
+	}
+}
+
 func resourcesOf(t *testing.T, path string) resources {
 	t.Helper()
 	text, err := os.ReadFile(path)

@@ -90,12 +90,16 @@ func TestTemplatesKeepTheRules(t *testing.T) {
 	for name, props := range variants(t) {
 		write(t, filepath.Join(dir, name+".json"), synthesize(t, props))
 	}
-	for name, v := range judge(t, dir) {
+	verdicts := judge(t, dir)
+	for _, rule := range verdicts["everything"].NotAsked {
+		// Only own has the keys of data subjects.
+		if slices.Contains(verdicts["own"].NotAsked, rule) {
+			t.Errorf("%s found nothing to look at", rule)
+		}
+	}
+	for name, v := range verdicts {
 		if len(v.NotKept) > 0 {
 			t.Errorf("%s breaks %v", name, v.broken())
-		}
-		if name == "everything" && len(v.NotAsked) > 0 {
-			t.Errorf("%v found nothing to look at in %s", v.NotAsked, name)
 		}
 		if got, want := len(v.Kept)+len(v.NotKept)+len(v.NotAsked), len(rules(t)); got != want {
 			t.Errorf("%s was judged by %d of %d rules", name, got, want)

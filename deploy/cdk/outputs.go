@@ -6,6 +6,9 @@ import "github.com/aws/aws-cdk-go/awscdk/v2"
 // plain names; those of a construct whose id is not Annals have it before them.
 func (a *Annals) makeOutputs() {
 	a.output("StoreAddress", "what the annals command takes as its store", sub("dynamodb://"+a.props.Name+"?region=${AWS::Region}&bucket=${"+*a.Bucket.LogicalId()+"}"))
+	if a.Keys != nil {
+		a.output("KeysAddress", "what the annals command takes as its keys", sub(a.keysAddress("region=${AWS::Region}&")))
+	}
 	a.output("BucketName", "the bucket of large commits and sealed runs", a.Bucket.Ref())
 	if a.API != nil {
 		a.output("ApiUrl", "the HTTP API", a.API.AttrApiEndpoint())
@@ -25,6 +28,12 @@ func (a *Annals) makeOutputs() {
 	if role := a.ActsAs[React]; role != nil {
 		a.output("ReactRole", "the role to add rights to that reactions of one's own need", role.Ref())
 	}
+}
+
+// keysAddress is where the keys of data subjects are, with more parameters before its
+// own.
+func (a *Annals) keysAddress(more string) string {
+	return "dynamodb://" + *a.name("keys") + "?" + more + "kms=" + a.props.SubjectKeyArn
 }
 
 func (a *Annals) output(name, description string, value *string) {

@@ -103,6 +103,10 @@ var planted = []struct {
 		s := r.statement("AnnalsLoadRole", "PutToIngest")
 		s["Sid"], s["Resource"] = "Trace", []any{"*"}
 	}},
+	{"delete-keys", "keys_are_not_deleted", func(r resources) {
+		r.statement("AnnalsTrackRole", "ReadMark")["Resource"] = []any{att("AnnalsKeysTable", "Arn")}
+		r.grant("AnnalsTrackRole", "ReadMark", "dynamodb:DeleteItem")
+	}},
 	{"scan-events", "events_are_not_changed", func(r resources) { r.grant("AnnalsTrackRole", "Append", "dynamodb:Scan") }},
 	{"update-events", "events_are_not_changed nothing_is_updated", func(r resources) { r.grant("AnnalsTrackRole", "Append", "dynamodb:UpdateItem") }},
 	{"delete-events", "events_are_not_changed", func(r resources) { r.grant("AnnalsPlaybackRole", "Append", "dynamodb:DeleteItem") }},
@@ -163,7 +167,8 @@ var planted = []struct {
 	{"custom-resource", "no_code_of_others", func(r resources) { r.all["Cleaner"] = object("Type", "Custom::S3AutoDeleteObjects") }},
 
 	{"unprotected-table", "tables_outlive_mistakes", func(r resources) { r.props("AnnalsEventsTable")["DeletionProtectionEnabled"] = false }},
-	{"no-recovery", "tables_outlive_mistakes", func(r resources) { delete(r.props("AnnalsLogTable"), "PointInTimeRecoverySpecification") }},
+	{"recovered-keys", "keys_can_not_be_recovered", func(r resources) { r.props("AnnalsEventsTable")["TableName"] = "annals-keys" }},
+	{"no-recovery", "tables_can_be_recovered", func(r resources) { delete(r.props("AnnalsLogTable"), "PointInTimeRecoverySpecification") }},
 	{"deleted-table", "tables_outlive_mistakes", func(r resources) { r.at("AnnalsEventsTable")["DeletionPolicy"] = "Delete" }},
 	{"mortal-events", "events_live_for_ever", func(r resources) {
 		r.props("AnnalsEventsTable")["TimeToLiveSpecification"] = object("AttributeName", "until", "Enabled", true)

@@ -76,6 +76,11 @@ type Props struct {
 	// default those are encrypted by keys that AWS manages. The functions are
 	// allowed to use it; its own policy must leave that to IAM.
 	KeyArn string
+	// SubjectKeyArn is the ARN of a KMS key that wraps the keys of data subjects, for
+	// events whose data can be erased; by default there are none. It makes the table
+	// NAME-keys, which is recovered from no earlier state. Losing the key of KMS is losing
+	// those data; its own policy must leave its use to IAM.
+	SubjectKeyArn string
 
 	// Alarms are made by default.
 	Alarms Alarms

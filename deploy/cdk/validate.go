@@ -54,6 +54,7 @@ func (p Props) validate() error {
 	v.must(p.Throttling.Rate > 0 && p.Throttling.Rate <= 10000, "Throttling.Rate", "is %v; it must be above 0 and at most 10000", p.Throttling.Rate)
 	v.must(p.Throttling.Burst > 0 && p.Throttling.Burst <= 5000, "Throttling.Burst", "is %d; it must be 1 to 5000", p.Throttling.Burst)
 	v.must(p.KeyArn == "" || keyArns.MatchString(p.KeyArn), "KeyArn", "is %q; it must be the ARN of a KMS key, not of an alias", p.KeyArn)
+	v.must(p.SubjectKeyArn == "" || keyArns.MatchString(p.SubjectKeyArn), "SubjectKeyArn", "is %q; it must be the ARN of a KMS key, not of an alias", p.SubjectKeyArn)
 	v.must(p.Alarms.TopicArn == "" || topicArns.MatchString(p.Alarms.TopicArn), "Alarms.TopicArn", "is %q; it must be the ARN of an SNS topic", p.Alarms.TopicArn)
 	v.must(!p.Alarms.Disabled || p.Alarms.TopicArn == "", "Alarms.TopicArn", "is set, and Alarms.Disabled makes no alarms; take one of them off")
 	v.must(slices.Contains([]string{"debug", "info", "warn", "error"}, p.LogLevel), "LogLevel", "is %q; it must be debug, info, warn or error", p.LogLevel)

@@ -70,6 +70,7 @@ var chosen = map[string]cty.Value{
 	"lambda_zip":             cty.StringVal("annals.zip"),
 	"roles":                  cty.SetVal([]cty.Value{cty.StringVal("load"), cty.StringVal("track"), cty.StringVal("pump"), cty.StringVal("sequence"), cty.StringVal("query")}),
 	"kms_key_arn":            cty.StringVal("arn:aws:kms:eu-central-1:111122223333:key/11111111-2222-3333-4444-555555555555"),
+	"subject_key_arn":        cty.StringVal("arn:aws:kms:eu-central-1:111122223333:key/66666666-7777-8888-9999-000000000000"),
 	"architecture":           cty.StringVal("x86_64"),
 	"shards":                 cty.NumberIntVal(4),
 	"log_retention_days":     cty.NumberIntVal(7),

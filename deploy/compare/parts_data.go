@@ -86,10 +86,9 @@ func moduleKeys(_ *reading, s *settings) (Fields, error) {
 		types[a.text("name")] = a.text("type")
 	}
 	hash, sort := s.text("hash_key"), s.text("range_key")
-	fields := Fields{
-		"attributes": fmt.Sprint(len(types)),
-		"HASH key":   hash + " " + types[hash],
-		"RANGE key":  sort + " " + types[sort],
+	fields := Fields{"attributes": fmt.Sprint(len(types)), "HASH key": hash + " " + types[hash]}
+	if sort != "" {
+		fields["RANGE key"] = sort + " " + types[sort]
 	}
 	if s.text("stream_enabled") != "true" {
 		fields["stream"] = ""

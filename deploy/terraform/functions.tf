@@ -30,6 +30,7 @@ locals {
     playback_stream = { ANNALS_PLAYBACK_STREAM = "${var.name}-playback" }
     queue           = { ANNALS_QUEUE = "${var.name}-event-queue" }
     dead_letters    = { ANNALS_DEAD_LETTERS = one(aws_sqs_queue.dead_letters[*].url) }
+    keys            = var.subject_key_arn == null ? {} : { ANNALS_KEYS = "dynamodb://${var.name}-keys?kms=${var.subject_key_arn}" }
     projections     = var.projections == null ? {} : { ANNALS_PROJECTIONS = "/opt/projections" }
   }
 
@@ -77,7 +78,12 @@ resource "aws_lambda_function" "role" {
   layers           = contains(local.reads_projections, each.key) ? aws_lambda_layer_version.projections[*].arn : []
 
   environment {
-    variables = merge(local.environment.all, local.environments[each.key], { ANNALS_ROLE = each.key })
+    variables = merge(
+      local.environment.all,
+      local.environments[each.key],
+      contains(concat(local.seals, local.opens), each.key) ? local.environment.keys : {},
+      { ANNALS_ROLE = each.key },
+    )
   }
 
   logging_config {

@@ -14,6 +14,7 @@ locals {
     playback = one(aws_kinesis_stream.playback[*].arn)
     queue    = one(aws_sqs_queue.events[*].arn)
     letters  = one(aws_sqs_queue.dead_letters[*].arn)
+    keys     = one(aws_dynamodb_table.keys[*].arn)
     # Not the function's own attribute: the function needs its role first.
     continue = "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:function:${var.name}-playback"
   }
@@ -108,9 +109,21 @@ locals {
     { load = ["kms:GenerateDataKey"], query = ["kms:Decrypt", "kms:DescribeKey"] },
   )
 
+  # What is done with the keys of data subjects; load and sequence look into no event.
+  seals = [for role in ["track", "pump", "command", "react"] : role if var.subject_key_arn != null]
+  opens = [for role in ["query", "write", "playback"] : role if var.subject_key_arn != null]
+
   common_grants = { for role in local.roles : role => concat(
     [{ actions = ["logs:CreateLogStream", "logs:PutLogEvents"], resources = ["${aws_cloudwatch_log_group.role[role].arn}:*"] }],
     var.kms_key_arn == null ? [] : [{ actions = local.key_actions[role], resources = [var.kms_key_arn] }],
+    !contains(local.seals, role) ? [] : [
+      { actions = ["dynamodb:GetItem", "dynamodb:PutItem"], resources = [local.arns.keys] },
+      { actions = ["kms:Decrypt", "kms:GenerateDataKey"], resources = [var.subject_key_arn] },
+    ],
+    !contains(local.opens, role) ? [] : [
+      { actions = ["dynamodb:GetItem"], resources = [local.arns.keys] },
+      { actions = ["kms:Decrypt"], resources = [var.subject_key_arn] },
+    ],
     # X-Ray's actions know no resources.
     !var.tracing ? [] : [{ actions = ["xray:PutTelemetryRecords", "xray:PutTraceSegments"], resources = ["*"] }],
   ) }

@@ -8,6 +8,11 @@ output "store_address" {
   value       = "dynamodb://${var.name}?region=${data.aws_region.current.region}&bucket=${aws_s3_bucket.store.bucket}"
 }
 
+output "keys_address" {
+  description = "Address of the keys of data subjects, as --keys of the command annals takes it; null without subject_key_arn."
+  value       = var.subject_key_arn == null ? null : "dynamodb://${var.name}-keys?region=${data.aws_region.current.region}&kms=${var.subject_key_arn}"
+}
+
 output "queue_url" {
   description = "URL of the queue that track takes messages of; null without track."
   value       = one(aws_sqs_queue.events[*].url)

@@ -91,3 +91,27 @@ resource "aws_dynamodb_table" "views" {
     kms_key_arn = var.kms_key_arn
   }
 }
+
+# The keys of data subjects. A key that could be recovered would not be erased.
+resource "aws_dynamodb_table" "keys" {
+  count = var.subject_key_arn == null ? 0 : 1
+
+  name                        = "${var.name}-keys"
+  billing_mode                = "PAY_PER_REQUEST"
+  hash_key                    = "subject"
+  deletion_protection_enabled = var.deletion_protection
+
+  attribute {
+    name = "subject"
+    type = "S"
+  }
+
+  point_in_time_recovery {
+    enabled = false
+  }
+
+  server_side_encryption {
+    enabled     = true
+    kms_key_arn = var.kms_key_arn
+  }
+}

@@ -72,6 +72,17 @@ variable "kms_key_arn" {
   default     = null
 }
 
+variable "subject_key_arn" {
+  description = "ARN of a KMS key that wraps the keys of data subjects, for events whose data can be erased. By default there are no such keys. Losing the KMS key is losing those data."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.subject_key_arn == null ? true : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", var.subject_key_arn))
+    error_message = "subject_key_arn must be the ARN of a KMS key, not of an alias."
+  }
+}
+
 variable "deletion_protection" {
   description = "Whether the tables refuse to be deleted. Apply false before terraform destroy."
   type        = bool

@@ -31,9 +31,9 @@ func propsOf(context source) (cdk.Props, error) {
 		MaxRecordAge: r.duration("maxRecordAge"),
 		Authorizer:   cdk.Authorizer{Issuer: r.text("jwtIssuer"), Audience: r.list("jwtAudience"), Scopes: r.list("jwtScopes")},
 		Throttling:   cdk.Throttling{Rate: float64(r.number("throttlingRate")), Burst: r.number("throttlingBurst")},
-		KeyArn:       r.text("kmsKeyArn"),
-		Alarms:       cdk.Alarms{Disabled: r.yes("noAlarms"), TopicArn: r.text("alarmTopicArn")},
-		NoDashboard:  r.yes("noDashboard"), Tracing: r.yes("tracing"), TracesEndpoint: r.text("tracesEndpoint"),
+		KeyArn:       r.text("kmsKeyArn"), SubjectKeyArn: r.text("subjectKeyArn"),
+		Alarms:      cdk.Alarms{Disabled: r.yes("noAlarms"), TopicArn: r.text("alarmTopicArn")},
+		NoDashboard: r.yes("noDashboard"), Tracing: r.yes("tracing"), TracesEndpoint: r.text("tracesEndpoint"),
 		LogLevel: r.text("logLevel"), MetricsNamespace: r.text("metricsNamespace"),
 	}
 	for _, role := range r.list("roles") {
@@ -59,7 +59,7 @@ func propsOf(context source) (cdk.Props, error) {
 // keys are all that propsOf reads.
 var keys = []string{
 	"name", "zip", "reactZip", "architecture", "projections", "roles", "logRetentionDays", "streamRetentionHours", "shards",
-	"maxRecordAge", "jwtIssuer", "jwtAudience", "jwtScopes", "throttlingRate", "throttlingBurst", "kmsKeyArn", "noAlarms",
+	"maxRecordAge", "jwtIssuer", "jwtAudience", "jwtScopes", "throttlingRate", "throttlingBurst", "kmsKeyArn", "subjectKeyArn", "noAlarms",
 	"alarmTopicArn", "noDashboard", "tracing", "tracesEndpoint", "logLevel", "metricsNamespace", "destroy",
 }
 

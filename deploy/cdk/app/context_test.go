@@ -36,7 +36,7 @@ func TestPropsOf(t *testing.T) {
 		"name": "orders", "zip": "a.zip", "reactZip": "b.zip", "architecture": "x86_64", "projections": "p", "roles": "query,react",
 		"logRetentionDays": "7", "streamRetentionHours": 48.0, "shards": "2", "maxRecordAge": "90m",
 		"jwtIssuer": "https://i.example", "jwtAudience": "a,b", "jwtScopes": []any{"s", "t"},
-		"throttlingRate": "50", "throttlingBurst": "100", "kmsKeyArn": "arn:k", "noAlarms": "true", "alarmTopicArn": "arn:t",
+		"throttlingRate": "50", "throttlingBurst": "100", "kmsKeyArn": "arn:k", "subjectKeyArn": "arn:s", "noAlarms": "true", "alarmTopicArn": "arn:t",
 		"noDashboard": true, "tracing": "true", "tracesEndpoint": "https://o.example", "logLevel": "debug", "metricsNamespace": "N",
 		"destroy": "true", "@aws-cdk/core:stackRelativeExports": true, "aws:cdk:bundling-stacks": []any{"**"},
 	})
@@ -47,7 +47,7 @@ func TestPropsOf(t *testing.T) {
 		Name: "orders", Zip: "a.zip", ReactZip: "b.zip", Architecture: "x86_64", Projections: "p", Roles: []cdk.Role{cdk.Query, cdk.React},
 		LogRetentionDays: 7, StreamRetentionHours: 48, Shards: 2, MaxRecordAge: 90 * time.Minute,
 		Authorizer: cdk.Authorizer{Issuer: "https://i.example", Audience: []string{"a", "b"}, Scopes: []string{"s", "t"}},
-		Throttling: cdk.Throttling{Rate: 50, Burst: 100}, KeyArn: "arn:k", Alarms: cdk.Alarms{Disabled: true, TopicArn: "arn:t"},
+		Throttling: cdk.Throttling{Rate: 50, Burst: 100}, KeyArn: "arn:k", SubjectKeyArn: "arn:s", Alarms: cdk.Alarms{Disabled: true, TopicArn: "arn:t"},
 		NoDashboard: true, Tracing: true, TracesEndpoint: "https://o.example", LogLevel: "debug", MetricsNamespace: "N",
 		RemovalPolicy: awscdk.RemovalPolicy_DESTROY,
 	}
