@@ -4,6 +4,7 @@
 
 GO ?= go
 FUZZTIME ?= 60s
+FUZZ = $(GO) test -run XXX -fuzzminimizetime 100x -fuzztime $(FUZZTIME)
 
 .PHONY: test format vet staticcheck stand-ins tests race bench bench-quick load robust fuzz vulncheck lambda coldstart terraform
 
@@ -88,19 +89,19 @@ robust:
 	$(GO) test -timeout 60m -v ./cmd/annals -run TestKilled -kills 50
 
 fuzz:
-	$(GO) test ./projection/fold -run XXX -fuzz FuzzParse -fuzzminimizetime 100x -fuzztime $(FUZZTIME)
-	$(GO) test ./projection/fold -run XXX -fuzz FuzzExpression -fuzztime $(FUZZTIME)
-	$(GO) test ./projection/fold -run XXX -fuzz FuzzDecode -fuzztime $(FUZZTIME)
-	$(GO) test ./dynamo -run XXX -fuzz FuzzLine -fuzztime $(FUZZTIME)
-	$(GO) test ./proof -run XXX -fuzz FuzzParse -fuzzminimizetime 100x -fuzztime $(FUZZTIME)
-	$(GO) test ./dynamo -run XXX -fuzz FuzzTies -fuzztime $(FUZZTIME)
-	$(GO) test ./dynamo -run XXX -fuzz FuzzPlaces -fuzztime $(FUZZTIME)
-	$(GO) test . -run XXX -fuzz FuzzCheckJSON -fuzztime $(FUZZTIME)
-	$(GO) test ./ingest -run XXX -fuzz FuzzDecode -fuzztime $(FUZZTIME)
-	$(GO) test ./tracking -run XXX -fuzz FuzzIncoming -fuzztime $(FUZZTIME)
-	$(GO) test ./tracking/gateway -run XXX -fuzz FuzzParse -fuzzminimizetime 100x -fuzztime $(FUZZTIME)
-	$(GO) test ./embedded -run XXX -fuzz FuzzRecord -fuzztime $(FUZZTIME)
-	$(GO) test ./embedded -run XXX -fuzz FuzzKey -fuzztime $(FUZZTIME)
+	$(FUZZ) -fuzz FuzzParse ./projection/fold
+	$(FUZZ) -fuzz FuzzExpression ./projection/fold
+	$(FUZZ) -fuzz FuzzDecode ./projection/fold
+	$(FUZZ) -fuzz FuzzLine ./dynamo
+	$(FUZZ) -fuzz FuzzParse ./proof
+	$(FUZZ) -fuzz FuzzTies ./dynamo
+	$(FUZZ) -fuzz FuzzPlaces ./dynamo
+	$(FUZZ) -fuzz FuzzCheckJSON .
+	$(FUZZ) -fuzz FuzzDecode ./ingest
+	$(FUZZ) -fuzz FuzzIncoming ./tracking
+	$(FUZZ) -fuzz FuzzParse ./tracking/gateway
+	$(FUZZ) -fuzz FuzzRecord ./embedded
+	$(FUZZ) -fuzz FuzzKey ./embedded
 
 # The zips of the Lambda functions, dist/annals-lambda-arm64.zip and -x86_64.zip:
 # the same bytes from the same sources and the same Go.

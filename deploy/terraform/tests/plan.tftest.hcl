@@ -166,6 +166,34 @@ run "tokens_and_key" {
   }
 }
 
+run "keys_of_data_subjects" {
+  command = plan
+
+  variables {
+    subject_key_arn = "arn:aws:kms:eu-central-1:111122223333:key/66666666-7777-8888-9999-000000000000"
+  }
+
+  assert {
+    condition     = !aws_dynamodb_table.keys[0].point_in_time_recovery[0].enabled
+    error_message = "A key that is erased does not come back."
+  }
+
+  assert {
+    condition     = output.keys_address == "dynamodb://annals-keys?region=eu-central-1&kms=${var.subject_key_arn}"
+    error_message = "The address names the table and the key."
+  }
+}
+
+run "no_alias_for_data_subjects" {
+  command = plan
+
+  variables {
+    subject_key_arn = "alias/orders"
+  }
+
+  expect_failures = [var.subject_key_arn]
+}
+
 # Everything is made, so that what is only known then is computed too.
 run "applied" {
   command = apply
