@@ -49,7 +49,7 @@ type world interface {
 type plan struct {
 	rounds, streams, clients, operations int
 	want                                 int
-	mistaken                             int
+	mistaken, large                      int
 	timeout                              time.Duration
 }
 
@@ -74,7 +74,7 @@ func runRound(t *testing.T, w world, p plan, seed uint64, round int) *Report {
 	for i := range recorded {
 		work := &Workload{
 			Stream: fmt.Sprintf("s-%d-%d", round, i), Seed: seed + uint64(i), Clients: p.clients, Operations: p.operations,
-			Mistaken: p.mistaken, Timeout: p.timeout,
+			Mistaken: p.mistaken, Large: p.large, Timeout: p.timeout,
 			Store: func(c int) *annals.Store { return w.store(i*p.clients + c) },
 		}
 		working.Go(func() { recorded[i] = work.Run(t.Context()) })

@@ -43,9 +43,9 @@ var stores = []struct {
 		open:  func(t *testing.T, seed uint64, clients int) world { return newKilled(t, seed, clients, 700) },
 	},
 	{
-		name:  "DynamoDB",
-		short: plan{rounds: 1, streams: 4, clients: 10, operations: 600, mistaken: 6, timeout: time.Second},
-		long:  plan{streams: 16, clients: 10, operations: 1000, mistaken: 6, timeout: 2 * time.Second},
+		name:  "DynamoDB and S3",
+		short: plan{rounds: 1, streams: 4, clients: 10, operations: 600, mistaken: 6, large: 8, timeout: time.Second},
+		long:  plan{streams: 16, clients: 10, operations: 1000, mistaken: 6, large: 4, timeout: 2 * time.Second},
 		part:  0.15,
 		open:  func(t *testing.T, seed uint64, _ int) world { return newTables(t, seed, 6, 500) },
 	},

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -25,7 +26,7 @@ import (
 	"github.com/eb901187/annals/dynamo"
 )
 
-// tables are a store in DynamoDB that several processes have open, as far as that can
+// tables are a store in DynamoDB and S3 that several processes have open, as far as that can
 // be seen: drivers that share nothing. Their requests are throttled, lost, and held
 // back; their clocks jump; again and again one of them ends in the middle of what it
 // does, and another begins.
@@ -53,6 +54,14 @@ var ofPuts = []chance{
 	{"throttled", 20}, {"put lost", 40}, {"500 before", 15}, {"answer of a put lost", 120}, {"500 after", 40}, {"put late", 130}, {"held", 10},
 }
 
+// Of S3, where the bodies of large commits are: put as pending, and copied once the
+// commit is stored.
+var ofObjects = []chance{
+	{"object throttled", 100}, {"object lost", 120}, {"answer of an object lost", 150}, {"object late", 100},
+}
+
+var ofObjectReads = []chance{{"object unread", 120}}
+
 var ofReads = []chance{{"throttled", 20}, {"read lost", 190}, {"held", 5}}
 
 const restart = "restart"
@@ -61,11 +70,11 @@ func newTables(t *testing.T, seed uint64, processes, every int) *tables {
 	t.Helper()
 	w := &tables{
 		dice: newDice(seed, restart, "short page"), t: t, random: rand.New(rand.NewPCG(seed, 8)), every: every,
-		address: dynamo.Address{Name: "linear", Region: "us-east-1", Endpoint: awstest.DynamoDB(t)},
+		address: dynamo.Address{Name: "linear", Region: "us-east-1", Endpoint: awstest.DynamoDB(t), Bucket: "linear", S3Endpoint: awstest.S3(t, "linear")},
 		network: &http.Transport{MaxIdleConnsPerHost: 256}, answered: map[string]middleware.InitializeOutput{},
 		drivers: make([]*dynamo.Driver, processes), stores: make([]*annals.Store, processes),
 	}
-	for _, c := range append(ofPuts, ofReads...) {
+	for _, c := range slices.Concat(ofPuts, ofReads, ofObjects, ofObjectReads) {
 		w.count[c.name] = 0
 	}
 	w.quiet(true)
@@ -159,30 +168,45 @@ func (w *tables) calm() *annals.Store {
 
 var errNetwork = errors.New("planted: the connection broke")
 
-// RoundTrip is the network between a driver and DynamoDB.
+// chances are those of a request to DynamoDB or S3.
+func chances(r *http.Request) []chance {
+	switch target := r.Header.Get("X-Amz-Target"); {
+	case target == "" && r.Method == http.MethodPut:
+		return ofObjects
+	case target == "":
+		return ofObjectReads
+	case strings.HasSuffix(target, ".PutItem"):
+		return ofPuts
+	}
+	return ofReads
+}
+
+// RoundTrip is the network between a driver and AWS.
 func (w *tables) RoundTrip(r *http.Request) (*http.Response, error) {
 	defer w.calls.add()
-	body, err := io.ReadAll(r.Body)
-	if err = errors.Join(err, r.Body.Close()); err != nil {
-		return nil, err
+	var body []byte
+	if r.Body != nil {
+		var err error
+		body, err = io.ReadAll(r.Body)
+		if err = errors.Join(err, r.Body.Close()); err != nil {
+			return nil, err
+		}
 	}
 	again := func(ctx context.Context) (*http.Response, error) {
 		r := r.Clone(ctx)
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		return w.network.RoundTrip(r)
 	}
-	chances := ofReads
-	if strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".PutItem") {
-		chances = ofPuts
-	}
-	switch fault := w.fall(chances); fault {
-	case "put lost", "read lost":
+	switch fault := w.fall(chances(r)); fault {
+	case "put lost", "read lost", "object lost", "object unread":
 		return nil, errNetwork
 	case "throttled":
 		return reply(r, 400, "ThrottlingException"), nil
 	case "500 before":
 		return reply(r, 500, "InternalServerError"), nil
-	case "put late":
+	case "object throttled":
+		return slowDown(r), nil
+	case "put late", "object late":
 		landing, ctx := w.calls.after(1+w.below(60)), context.WithoutCancel(r.Context())
 		w.late.Go(func() {
 			<-landing
@@ -191,7 +215,7 @@ func (w *tables) RoundTrip(r *http.Request) (*http.Response, error) {
 			}
 		})
 		return nil, errNetwork
-	case "answer of a put lost", "500 after":
+	case "answer of a put lost", "answer of an object lost", "500 after":
 		out, err := again(r.Context())
 		if err == nil {
 			err = out.Body.Close()
@@ -214,6 +238,14 @@ func reply(r *http.Request, status int, code string) *http.Response {
 	return &http.Response{
 		StatusCode: status, Status: http.StatusText(status), ProtoMajor: 1, ProtoMinor: 1, Request: r,
 		Header: http.Header{"Content-Type": {"application/x-amz-json-1.0"}}, Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)),
+	}
+}
+
+func slowDown(r *http.Request) *http.Response {
+	const body = `<?xml version="1.0" encoding="UTF-8"?><Error><Code>SlowDown</Code><Message>planted</Message></Error>`
+	return &http.Response{
+		StatusCode: http.StatusServiceUnavailable, Status: "503 Slow Down", ProtoMajor: 1, ProtoMinor: 1, Request: r,
+		Header: http.Header{"Content-Type": {"application/xml"}}, Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)),
 	}
 }
 

@@ -2,6 +2,7 @@ package linear
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"math"
@@ -24,6 +25,9 @@ type Workload struct {
 	Operations int // of all clients together, at most MaxOperations-1; a last read is added
 	// Mistaken is how many of 100 appends are at a version that is wrong on purpose.
 	Mistaken int
+	// Large is how many of 100 appends have an event of 32 KB that can't be packed, which
+	// is more than a store may want to keep with the others.
+	Large int
 	// Timeout is how long an operation may take.
 	Timeout time.Duration
 	// Store is the store that a client uses next. It is asked before every operation.
@@ -162,10 +166,17 @@ func (c *caller) batch() batch {
 	if c.random.IntN(100) == 0 {
 		size = 20
 	}
+	large := c.Large > 0 && c.random.IntN(100) < c.Large
+	if large {
+		size = 1
+	}
 	for i := range size {
 		e := annals.Event{
 			ID: fmt.Sprintf("%s-%d-%d", c.Stream, b.number, i), Type: "Happened", Source: "linear", ContentType: annals.JSONContentType,
 			Data: fmt.Appendf(nil, `{"client":%d,"batch":%d,"text":"%0*d"}`, c.number, b.number, c.random.IntN(120), i),
+		}
+		if large {
+			e.Data = fmt.Appendf(nil, `{"client":%d,"batch":%d,"text":"%s"}`, c.number, b.number, c.noise(24<<10))
 		}
 		b.events, b.prints = append(b.events, e), append(b.prints, PrintOf(&e))
 	}
@@ -173,6 +184,15 @@ func (c *caller) batch() batch {
 		c.sent = slices.Delete(c.sent, 0, 1)
 	}
 	return b
+}
+
+// noise is the text of n random bytes.
+func (c *caller) noise(n int) string {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(c.random.Uint32())
+	}
+	return base64.StdEncoding.EncodeToString(b)
 }
 
 // mistake is a version that the stream is not at, behind or ahead.
