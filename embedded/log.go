@@ -44,6 +44,12 @@ func openLog(fs vfs.FS, dir string, largest int64) (*segmentLog, error) {
 			l.close()
 			return nil, damaged(s.name, 0, "the segment before it is missing: "+segmentName(want))
 		}
+		if list := l.segments(); len(list) > 1 {
+			if err := list[len(list)-2].rest(); err != nil {
+				l.close()
+				return nil, storeErr(dir, "closing "+list[len(list)-2].name, err)
+			}
+		}
 	}
 	return l, nil
 }

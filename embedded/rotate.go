@@ -38,6 +38,9 @@ func (d *driver) makeRoom(size int64) error {
 		if err := c.active.writeFooter(footer{end: used, hash: c.digest.Sum64(), position: c.end.position}); err != nil {
 			return d.fail(err)
 		}
+		if err := c.active.rest(); err != nil {
+			return d.fail(err)
+		}
 		c.active, c.digest = next, digest
 		c.end.address = next.base + prologueSize
 		d.mu.Lock()

@@ -42,7 +42,7 @@ type segment struct {
 	name   string // the file's path
 	base   int64
 	size   int64 // of the file
-	file   vfs.File
+	file   vfs.File // nil once at rest
 	mapped []byte // nil where the file system has no file descriptors
 	footer *footer
 
@@ -234,7 +234,27 @@ func (s *segment) close() error {
 	s.using.Lock()
 	defer s.using.Unlock()
 	s.closed = true
-	return s.file.Close()
+	return s.giveUpFile()
+}
+
+// rest gives up the file of a sealed segment where its map is all that is needed, so
+// that a log takes no more handles the longer it gets.
+func (s *segment) rest() error {
+	s.using.Lock()
+	defer s.using.Unlock()
+	if s.footer == nil || s.mapped == nil {
+		return nil
+	}
+	return s.giveUpFile()
+}
+
+func (s *segment) giveUpFile() error {
+	if s.file == nil {
+		return nil
+	}
+	file := s.file
+	s.file = nil
+	return file.Close()
 }
 
 // record reads the record at offset and checks both of its checksums.

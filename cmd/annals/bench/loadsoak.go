@@ -20,7 +20,10 @@ const (
 	soakWires     = 32
 	soakFollowers = 8
 	soakView      = "soak"
-	soakSamples   = 10 * time.Second
+	// So many have an index that fills what the server keeps of it in memory, which
+	// would else grow for hours.
+	soakAggregates = 200_000
+	soakSamples    = 10 * time.Second
 )
 
 // soakDefinition is the projection that is kept and rebuilt: the number of orders of
@@ -60,7 +63,7 @@ func (l *loader) soak(ctx context.Context) (p LoadPart, err error) {
 	if err := os.WriteFile(filepath.Join(definitions, soakView+".yaml"), []byte(soakDefinition), 0o600); err != nil {
 		return p, err
 	}
-	n := l.Options.size(aggregates, aggregates/20)
+	n := l.Options.size(soakAggregates, aggregates/20)
 	return p, l.serving(ctx, "soak", n, func(server *Served) error {
 		return l.soaked(ctx, &soak{server: server, aggregates: n}, &p)
 	}, "--projections", definitions)
