@@ -26,9 +26,10 @@ const (
 	soakSamples    = 10 * time.Second
 )
 
-// soakDefinition is the projection that is kept and rebuilt: the number of orders of
-// each aggregate and their total.
-const soakDefinition = `fold:
+// soakDefinition is the projection that is kept and rebuilt: the number of orders and
+// their total, of one aggregate in 18.
+const soakDefinition = `query: {prefix: aggregate-7}
+fold:
   ` + eventType + `: '{orders: ((.orders // 0) + 1), total: ((.total // 0) + $event.data.total)}'
 `
 
