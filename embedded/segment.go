@@ -41,9 +41,9 @@ const (
 type segment struct {
 	name   string // the file's path
 	base   int64
-	size   int64 // of the file
+	size   int64    // of the file
 	file   vfs.File // nil once at rest
-	mapped []byte // nil where the file system has no file descriptors
+	mapped []byte   // nil where the file system has no file descriptors
 	footer *footer
 
 	using  sync.RWMutex // held by who reads from the file instead of the map
