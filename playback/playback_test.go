@@ -434,3 +434,10 @@ func TestFilesAreNamedInFull(t *testing.T) {
 		t.Fatalf("%+v", d)
 	}
 }
+
+func TestListOfNone(t *testing.T) {
+	all, err := playback.List(t.Context(), stores.Memory(t, nil), nil)
+	if all == nil || len(all) != 0 || err != nil {
+		t.Fatalf("%#v, %v", all, err)
+	}
+}

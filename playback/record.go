@@ -142,7 +142,7 @@ func unreadable(e *annals.Event, err error) error {
 // numbers its log later lists one a moment after it was started. One whose record can't be
 // read is in the list as StateUnreadable.
 func List(ctx context.Context, store *annals.Store, opts *Options) ([]Playback, error) {
-	var all []Playback
+	all := []Playback{}
 	listed := map[string]bool{}
 	for e, err := range store.Log(ctx, annals.Query{Prefix: RecordPrefix, Types: []string{Started}}) {
 		if err != nil {
