@@ -155,6 +155,23 @@ func TestMetricsOfProjections(t *testing.T) {
 	k.want(t, "GET /metrics", 200, "\n"+`annals_projection_lag_events{generation="1",projection="state",role="live"} 1`)
 }
 
+// What nothing keeps up to date has no lag that could call anybody.
+func TestStaleGenerationsHaveNoMetrics(t *testing.T) {
+	k := keep(t)
+	position := k.append(t, "order-7", "placed", `{"total":1}`)
+	k.built(t, "1", position)
+	for _, next := range []string{"2", "3"} {
+		k.want(t, "POST /v1/projections/orders/rebuild", 200)
+		k.built(t, next, position)
+		k.want(t, "POST /v1/projections/orders/switch?force=true", 200, `"live":`+next)
+	}
+	k.want(t, "GET /v1/projections/orders", 200, `"number":1,"role":"stale"`)
+	metrics := k.want(t, "GET /metrics", 200, `{generation="2",projection="orders",role="previous"}`, `{generation="3",projection="orders",role="live"}`)
+	if strings.Contains(metrics, `generation="1",projection="orders"`) {
+		t.Error(metrics)
+	}
+}
+
 // Every answer has the members that the OpenAPI document requires of it, and none
 // that it does not name.
 func TestAnswersMatchTheirSchemas(t *testing.T) {

@@ -47,6 +47,10 @@ func (s standing) Collect(to chan<- prometheus.Metric) {
 	}
 	for i := range all {
 		for _, g := range all[i].Generations {
+			// Nothing moves these: a lag would grow for ever, and so would the number of series.
+			if g.Role == projection.Stale || g.Role == projection.Deleted {
+				continue
+			}
 			gauge := func(d *prometheus.Desc, value float64) {
 				to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, all[i].Name, strconv.Itoa(g.Number), string(g.Role))
 			}
