@@ -57,7 +57,8 @@ func (s *Set) begin(ctx context.Context, p *Projection) (int, error) {
 // Rebuild begins a new generation of the projection as it is defined now, beside
 // the live one, and returns its number. If one of this very definition is being
 // built already, be it the first one, that one goes on; one of another definition
-// is given up for it. The live view answers reads until Switch.
+// is given up for it. The live view answers reads until Switch. Of generations that
+// are Stale the newest 8 are kept, and older ones deleted.
 func (s *Set) Rebuild(ctx context.Context, name string) (int, error) {
 	p, err := s.defined(name)
 	if err != nil {
@@ -84,6 +85,9 @@ func (s *Set) Rebuild(ctx context.Context, name string) (int, error) {
 		if err := s.Delete(ctx, name, next.Number); err != nil {
 			return 0, err
 		}
+	}
+	if err := s.prune(ctx, name); err != nil {
+		return 0, err
 	}
 	none := func(g *generations) error {
 		if g.next() != nil || !g.any() {
@@ -225,6 +229,22 @@ func (s *Set) Delete(ctx context.Context, name string, number int) error {
 func (s *Set) DeleteAll(ctx context.Context, name string) error {
 	g, err := s.edit(ctx, name, func(g *generations, _ *view.Change) error { return g.strikeAll(name) })
 	if err != nil {
+		return err
+	}
+	return s.removeDeleted(ctx, name, g)
+}
+
+// prune deletes the generations that nobody is going to ask for any more. The list of
+// all is one document, which must not outgrow what a document may take.
+func (s *Set) prune(ctx context.Context, name string) error {
+	old := false
+	g, err := s.edit(ctx, name, func(g *generations, _ *view.Change) error {
+		if old = g.strikeOld(); !old {
+			return errUnchanged
+		}
+		return nil
+	})
+	if err != nil || !old {
 		return err
 	}
 	return s.removeDeleted(ctx, name, g)

@@ -3,6 +3,7 @@ package projection
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/eb901187/annals"
@@ -191,6 +192,21 @@ func (g *generations) strike(name string, number int) error {
 		g.Building = 0
 	}
 	return nil
+}
+
+// staleKept is how many Stale generations a Rebuild leaves.
+const staleKept = 8
+
+// strikeOld reports whether there were more than that.
+func (g *generations) strikeOld() bool {
+	stale := 0
+	for i := range slices.Backward(g.List) {
+		if of := &g.List[i]; g.role(of) == Stale {
+			stale++
+			of.Deleted = stale > staleKept
+		}
+	}
+	return stale > staleKept
 }
 
 func (g *generations) strikeAll(name string) error {

@@ -76,3 +76,28 @@ func TestSwitchIsToTheGenerationThatWasDecidedOn(t *testing.T) {
 		t.Fatal(plan, err)
 	}
 }
+
+// However often a view is rebuilt, its list of generations stays short, and what is left
+// are the newest.
+func TestRebuildsDeleteOldGenerations(t *testing.T) {
+	store, views := newStore(t), newViews(t)
+	s, _ := open(t, store, views, quick(), accounts("1", 1))
+	last := move(t, store, "account-1", 5)
+	caughtUp(t, s, "accounts", 1, last)
+	for want := 2; want <= 20; want++ {
+		if n, err := s.Rebuild(t.Context(), "accounts"); err != nil || n != want {
+			t.Fatal(n, err)
+		}
+		caughtUp(t, s, "accounts", want, last)
+		if _, err := s.Switch(t.Context(), "accounts", want, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	info, err := s.Show(t.Context(), "accounts")
+	if err != nil || info.Live != 20 || info.Previous != 19 || len(info.Generations) > 2+9 || info.Generations[0].Number != 20-len(info.Generations)+1 {
+		t.Fatalf("%+v, %v", info, err)
+	}
+	if _, err := s.Rollback(t.Context(), "accounts", false); err != nil {
+		t.Fatal(err)
+	}
+}
