@@ -91,10 +91,15 @@ func (s *segment) findEnd(position int64) (segmentEnd, error) {
 	for offset+headerSize <= s.room() {
 		h, _, err := s.record(offset)
 		if err != nil {
-			if err := s.damageAt(offset, err); err != nil {
-				return whole, err
+			damage := s.damageAt(offset, err)
+			if damage == nil {
+				break
 			}
-			break
+			// Beside a writer the record may have been written between the two looks: what
+			// stands behind it, and made this look like damage, was written later.
+			if h, _, err = s.record(offset); err != nil {
+				return whole, damage
+			}
 		}
 		if h.position != position+1 || h.index != index || (index > 0 && h.count != count) {
 			return whole, damaged(s.name, offset, fmt.Sprintf("found event %d of %d at position %d where position %d belongs", h.index+1, h.count, h.position, position+1))
