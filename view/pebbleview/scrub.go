@@ -1,7 +1,12 @@
 package pebbleview
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"io/fs"
+	"slices"
+	"strings"
 
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/view"
@@ -9,9 +14,9 @@ import (
 
 var _ view.Scrubber = (*Store)(nil)
 
-// Scrub implements view.Scrubber: it writes all tables anew, and then has Pebble closed
-// and opened, which removes logs that are kept to be written over, and manifests. Calls
-// wait meanwhile.
+// Scrub implements view.Scrubber: it writes all tables anew, has Pebble closed and
+// opened, which removes logs that are kept to be written over, and removes the manifest
+// of before. Calls wait meanwhile.
 func (s *Store) Scrub(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -37,6 +42,25 @@ func (s *Store) Scrub(ctx context.Context) error {
 	if err != nil {
 		s.db, s.closed = nil, true // end releases the directory
 		go s.end()
+		return storeErr(s.dir, "opening the views again; they are closed now, as it failed,", err)
 	}
-	return storeErr(s.dir, "opening the views again; they are closed now, as it failed,", err)
+	return storeErr(s.dir, "removing manifests", s.removeOldManifests())
+}
+
+// removeOldManifests removes all but the newest. Pebble keeps one more, which names the
+// first and the last key of tables that are gone.
+func (s *Store) removeOldManifests() error {
+	names, err := s.disk.List(s.dir)
+	if err != nil {
+		return err
+	}
+	names = slices.DeleteFunc(names, func(name string) bool { return !strings.HasPrefix(name, "MANIFEST-") })
+	// Numbers have leading zeros, up to where they get longer.
+	slices.SortFunc(names, func(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) })
+	for _, name := range names[:max(0, len(names)-1)] {
+		if err := s.disk.Remove(s.disk.PathJoin(s.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return syncDir(s.disk, s.dir)
 }
