@@ -13,7 +13,6 @@ import (
 
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/client"
-	"github.com/eb901187/annals/projection"
 )
 
 const (
@@ -182,7 +181,7 @@ func (s *soak) rebuilds(ctx context.Context) {
 	}
 	defer projections.Close()
 	for ctx.Err() == nil {
-		if err := errors.Join(rebuildOnce(ctx, projections), deleteStale(ctx, projections)); err != nil {
+		if err := rebuildOnce(ctx, projections); err != nil {
 			if ctx.Err() == nil {
 				s.fail(fmt.Errorf("a rebuild: %w", err))
 				pause(time.Second)
@@ -191,23 +190,6 @@ func (s *soak) rebuilds(ctx context.Context) {
 		}
 		s.rebuilt.Add(1)
 	}
-}
-
-// deleteStale deletes the generations that are kept for a rollback no longer, as whoever
-// rebuilds by a script does.
-func deleteStale(ctx context.Context, projections *client.Projections) error {
-	info, err := projections.Show(ctx, soakView)
-	if err != nil {
-		return err
-	}
-	for _, g := range info.Generations {
-		if g.Role == projection.Stale {
-			if _, err := projections.Delete(ctx, soakView, g.Number); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // rebuildOnce builds a generation beside the live one and returns when reads are
