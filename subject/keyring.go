@@ -191,17 +191,27 @@ func (k *Keyring) key(ctx context.Context, subject string, make bool) (*dataKey,
 }
 
 func (k *Keyring) unwrap(ctx context.Context, r Record, began time.Time) (*dataKey, error) {
-	plain, err := k.wrapper.Unwrap(ctx, r.Subject, r.Wrapped)
+	plain, key, err := k.unwrapped(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	key, err := newDataKey(plain)
 	clear(plain)
-	if err != nil || key.fingerprint != r.Fingerprint {
-		return nil, NotWrapped(k.wrapper, errors.Join(err, errors.New("its fingerprint is another")))
-	}
 	k.remember(r.Subject, known{key, began})
 	return key, nil
+}
+
+// unwrapped is the key of an active record, in both forms.
+func (k *Keyring) unwrapped(ctx context.Context, r Record) (plain []byte, key *dataKey, err error) {
+	plain, err = k.wrapper.Unwrap(ctx, r.Subject, r.Wrapped)
+	if err != nil {
+		return nil, nil, err
+	}
+	key, err = newDataKey(plain)
+	if err != nil || key.fingerprint != r.Fingerprint {
+		clear(plain)
+		return nil, nil, NotWrapped(k.wrapper, errors.Join(err, errors.New("its fingerprint is another")))
+	}
+	return plain, key, nil
 }
 
 // generate makes a key. It is on the shelf when it returns.

@@ -8,7 +8,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 
 	"github.com/eb901187/annals"
@@ -23,7 +22,9 @@ type Wrapper interface {
 	// Generate makes a key of KeyBytes bytes of chance for subject, and its wrapped
 	// form.
 	Generate(ctx context.Context, subject string) (key, wrapped []byte, err error)
-	// Unwrap is the key of which Generate made wrapped for this very subject. What is
+	// Wrap is the wrapped form of a key for subject that another Wrapper generated.
+	Wrap(ctx context.Context, subject string, key []byte) ([]byte, error)
+	// Unwrap is the key of which Generate or Wrap made wrapped for this very subject. What is
 	// not such is an error that matches annals.ErrDamaged.
 	Unwrap(ctx context.Context, subject string, wrapped []byte) ([]byte, error)
 	// Name says which master key it is, without giving it away.
@@ -64,14 +65,21 @@ func newAEAD(key []byte) (cipher.AEAD, error) {
 
 func (l *local) Name() string { return l.name }
 
-func (l *local) Generate(_ context.Context, subject string) (key, wrapped []byte, err error) {
-	key, nonce := make([]byte, KeyBytes), make([]byte, l.seal.NonceSize())
-	_, err = rand.Read(key)
-	_, errToo := rand.Read(nonce)
-	if err = errors.Join(err, errToo); err != nil {
+func (l *local) Generate(ctx context.Context, subject string) (key, wrapped []byte, err error) {
+	key = make([]byte, KeyBytes)
+	if _, err := rand.Read(key); err != nil {
 		return nil, nil, err
 	}
-	return key, l.seal.Seal(nonce, nonce, key, []byte(subject)), nil
+	wrapped, err = l.Wrap(ctx, subject, key)
+	return key, wrapped, err
+}
+
+func (l *local) Wrap(_ context.Context, subject string, key []byte) ([]byte, error) {
+	nonce := make([]byte, l.seal.NonceSize())
+	if _, err := rand.Read(nonce); err != nil {
+		return nil, err
+	}
+	return l.seal.Seal(nonce, nonce, key, []byte(subject)), nil
 }
 
 func (l *local) Unwrap(_ context.Context, subject string, wrapped []byte) ([]byte, error) {

@@ -12,6 +12,6 @@ import (
 // test ends. Rights and key policies mean nothing there.
 func KMS(t testing.TB) string {
 	t.Helper()
-	python, moto := awstest.Tool(t, "python/bin/python"), awstest.File(t, "tools/python/moto_sqs.py")
+	python, moto := awstest.Tool(t, "python/bin/python"), awstest.File(t, "tools/python/moto_server.py")
 	return awstest.Serve(t, exec.Command(python, moto, "--host", "127.0.0.1", "--port", "0"), running)
 }

@@ -94,3 +94,23 @@ func TestMasterKeyThatOthersMayReadIsRefused(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+func TestKeysAreCopied(t *testing.T) {
+	p, own := withKeys(t, func(t *testing.T, _ string) *place { return newPlace(t, filepath.Join(t.TempDir(), "store")) })
+	from, to := strings.TrimPrefix(own, " --keys "), filepath.Join(t.TempDir(), "new")
+	if got := typed(t.Context(), "", "keys", "copy", from, to); got.exit != 4 || !strings.Contains(got.errs, "annals keys new "+to) {
+		t.Errorf("%+v", got)
+	}
+	if got := typed(t.Context(), "", "keys", "new", to); got.exit != 0 {
+		t.Fatalf("%+v", got)
+	}
+	if got := typed(t.Context(), "", "keys", "copy", from, to); got.exit != 0 || !strings.Contains(got.out, "copied 2 keys to "+to+", wrapped by local:") {
+		t.Errorf("%+v", got)
+	}
+	if got := typed(t.Context(), "", "keys", "copy", from, to, "--json"); got.exit != 0 || !strings.Contains(got.out, `"unchanged":2`) && !strings.Contains(got.out, `"unchanged": 2`) {
+		t.Errorf("%+v", got)
+	}
+	if got := typed(t.Context(), "", "log", "--store", p.store, "--keys", to); got.exit != 0 || !strings.Contains(got.out, `{"total":7}`) {
+		t.Errorf("%+v", got)
+	}
+}

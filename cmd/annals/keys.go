@@ -58,7 +58,7 @@ func (a *app) keys() *cobra.Command {
 	c := group("keys", "Make and show the keys of data subjects")
 	c.Long = "Make and show the keys with which the data of events is sealed that name a data subject.\n" +
 		"See docs/erasure.md. Losing the keys is losing that data."
-	c.AddCommand(a.keysNew(), a.keysShow())
+	c.AddCommand(a.keysNew(), a.keysShow(), a.keysCopy())
 	explainStore(c, "")
 	return c
 }
@@ -105,6 +105,39 @@ func (a *app) keysShow() *cobra.Command {
 				}{args[0], record.Receipt()})
 			}
 			return a.printf("%s\n", keyLine(record.Receipt()))
+		},
+	}
+}
+
+func (a *app) keysCopy() *cobra.Command {
+	return &cobra.Command{
+		Use: "copy FROM TO", Short: "Copy keys to another place, or wrap them anew by another master key", Args: takes,
+		Long: "Copy the keys of data subjects from one place to another, wrapped by its master key, with what was\n" +
+			"fenced and destroyed. FROM stays as it is, unless both are the same table: then the keys are wrapped\n" +
+			"anew in it. TO has to be there. Stop what seals and erases before, and start it with TO after; a\n" +
+			"copy that was broken off may be repeated. See docs/erasure.md.",
+		Example: "  annals keys copy ./keys ./new-keys\n  annals keys copy 'dynamodb://orders-keys?kms=OLD' 'dynamodb://orders-keys?kms=NEW'",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var places [2]*subject.Keyring
+			for i, text := range args {
+				address, err := keys.ParseAddress(text)
+				if err != nil {
+					return err
+				}
+				if places[i], err = keys.Open(cmd.Context(), address, nil); err != nil {
+					return err
+				}
+				defer places[i].Close()
+			}
+			from, to := places[0], places[1]
+			copied, err := from.Copy(cmd.Context(), to)
+			if err != nil {
+				return err
+			}
+			if a.asJSON {
+				return a.printJSON(copied)
+			}
+			return a.printf("copied %s to %s, wrapped by %s; %d ended, %d unchanged\n", plural(copied.Keys, "key"), to.Place(), to.Master(), copied.Ended, copied.Unchanged)
 		},
 	}
 }

@@ -20,8 +20,8 @@ var unnoted = []string{
 	"append", "ingest", "read", "streams", "log", "trace", "verify", "root", "prove", "check-proof", "backup", "fork", "state", "view", "version", "help", "init", "bench", "demo",
 	"serve", "sequence", "gateway", "projection list", "projection show", "projection diff", "parked list", "reaction list", "effect list", "effect show", "effect diff",
 	"playback list", "playback show", "playback read",
-	"token new",             // the server notes what becomes of its file
-	"keys new", "keys show", // of files
+	"token new",                          // the server notes what becomes of its file
+	"keys new", "keys show", "keys copy", // of keys, not of a store
 	"reindex",         // makes from what is stored what was to be made before; a note in tables would wait to be numbered itself
 	"dlq list",        // reads a queue
 	"completion bash", // prints a script

@@ -38,6 +38,14 @@ func (w *kmsWrapper) Generate(ctx context.Context, name string) (key, wrapped []
 	return out.Plaintext, out.CiphertextBlob, nil
 }
 
+func (w *kmsWrapper) Wrap(ctx context.Context, name string, key []byte) ([]byte, error) {
+	out, err := w.client.Encrypt(ctx, &kms.EncryptInput{KeyId: &w.key, Plaintext: key, EncryptionContext: about(name)})
+	if err != nil {
+		return nil, w.failed("wrapping the key of a subject", err)
+	}
+	return out.CiphertextBlob, nil
+}
+
 func (w *kmsWrapper) Unwrap(ctx context.Context, name string, wrapped []byte) ([]byte, error) {
 	out, err := w.client.Decrypt(ctx, &kms.DecryptInput{CiphertextBlob: wrapped, EncryptionContext: about(name), KeyId: aws.String(w.key)})
 	var other *types.IncorrectKeyException
@@ -57,6 +65,6 @@ func (w *kmsWrapper) failed(doing string, err error) error {
 	}
 	return &annals.Error{
 		Code: annals.CodeUnavailable, Err: err, Message: fmt.Sprintf("%s by %s failed", doing, w.Name()),
-		Hint: "check that the key is there and enabled, and that this process may kms:GenerateDataKey and kms:Decrypt",
+		Hint: "check that the key is there and enabled, and that this process may kms:GenerateDataKey and kms:Decrypt, and to copy keys kms:Encrypt",
 	}
 }

@@ -224,3 +224,31 @@ func TestKeysInDynamoDBByKMS(t *testing.T) {
 		t.Fatalf("%+v, %v", e, err)
 	}
 }
+
+// From a laptop to AWS, and there to another key of KMS in the same table.
+func TestKeysAreCopiedToKMS(t *testing.T) {
+	address, opts, client := amazon(t)
+	laptop := keys.Address{Dir: filepath.Join(t.TempDir(), "keys")}
+	if err := keys.Create(t.Context(), laptop, nil); err != nil {
+		t.Fatal(err)
+	}
+	from := open(t, laptop, nil)
+	e := seal(t, from)
+	made, err := client.CreateKey(t.Context(), &kms.CreateKeyInput{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := address
+	next.Key = *made.KeyMetadata.KeyId
+	for _, to := range []keys.Address{address, next} {
+		if got, err := from.Copy(t.Context(), open(t, to, opts)); err != nil || got != (subject.Copied{Keys: 1}) {
+			t.Fatalf("copied %+v, %v", got, err)
+		}
+		from = open(t, to, opts)
+		wantOpen(t, from, e)
+	}
+	old := open(t, address, opts)
+	if err := old.Open(t.Context(), &e); !errors.Is(err, annals.ErrDamaged) {
+		t.Fatalf("the old key of KMS still opens: %v", err)
+	}
+}

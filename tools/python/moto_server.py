@@ -1,17 +1,23 @@
-"""moto's server, with its SQS made safe for requests at once.
+"""moto's server, with its SQS made safe for requests at once, and an error of KMS as
+AWS documents it.
 
 moto answers each request in a thread of its own and guards the list of a queue's
 messages in part only: a message that is sent while another is removed can get lost,
 and one may be given to two receivers. Here one call at a time touches the queues; a
 long poll waits outside of that. What looks at each message of a queue is written so
 that thousands of them don't make it the slowest part of a test.
+
+A Decrypt that names another key than the one that encrypted is an
+IncorrectKeyException; moto has AccessDeniedException for it.
 """
 
 import functools
 import threading
 import time
 
+from moto.core.exceptions import JsonRESTError
 from moto.core.utils import unix_time_millis
+from moto.kms.models import KmsBackend
 from moto.server import main
 from moto.sqs.exceptions import ReceiptHandleIsInvalid
 from moto.sqs.models import Message, Queue, SQSBackend
@@ -91,6 +97,21 @@ Queue.approximate_number_of_messages_not_visible = property(in_flight)
 Queue.approximate_number_of_messages_delayed = property(delayed)
 Queue.delete_message = delete_message
 Message.had_receipt_handle = had_receipt_handle
+
+decrypt_by_any = KmsBackend.decrypt
+
+
+def decrypt(self, ciphertext_blob, encryption_context, key_id=None):
+    plaintext, arn = decrypt_by_any(self, ciphertext_blob, encryption_context)
+    if key_id is not None and self.keys[self.any_id_to_key_id(key_id)].arn != arn:
+        raise JsonRESTError(
+            "IncorrectKeyException",
+            "The key ID in the request does not identify a CMK that can perform this operation.",
+        )
+    return plaintext, arn
+
+
+KmsBackend.decrypt = decrypt
 
 if __name__ == "__main__":
     main()
