@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -16,7 +17,7 @@ import (
 
 var erasureRoutes = []route{{
 	method: "POST", path: "/v1/erasures", group: GroupErase, what: "subject.erase", id: "eraseSubject",
-	summary: "Erase a data subject: destroy its key, build views anew, and answer with the receipt. It can't be undone, and may be repeated.",
+	summary: "Erase a data subject: destroy its key, build views anew, and answer with the receipt. It goes on if the client leaves. It can't be undone, and may be repeated.",
 	query:   []param{dryRunParam},
 	accepts: []string{mediaJSON},
 	answers: map[int]answer{
@@ -52,7 +53,13 @@ func (s *server) erase(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	asked.DryRun, asked.By = dry, access.From(r.Context()).Name
-	receipt, err := s.opts.Eraser(r.Context(), asked)
+	ctx := r.Context()
+	if !dry { // what was begun can't be undone, and half of it serves nobody
+		var cancel context.CancelFunc
+		ctx, cancel = s.whileServing(context.WithoutCancel(ctx))
+		defer cancel()
+	}
+	receipt, err := s.opts.Eraser(ctx, asked)
 	if err != nil {
 		return err
 	}

@@ -1,15 +1,20 @@
 package httpapi
 
 import (
+	"context"
+	"errors"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/access"
 	"github.com/eb901187/annals/embedded"
 	"github.com/eb901187/annals/storetest"
+	"github.com/eb901187/annals/subject"
 	"github.com/eb901187/annals/subject/erase"
 	"github.com/eb901187/annals/subject/subjecttest"
 )
@@ -17,17 +22,22 @@ import (
 // sealing is a server whose store has keys.
 func sealing(t *testing.T) live {
 	t.Helper()
+	return sealingWith(t, subjecttest.Keyring(t), nil, nil)
+}
+
+// sealingWith calls at before each step of an erasure, and ends its requests with ending.
+func sealingWith(t *testing.T, keyring *subject.Keyring, at func(erase.Step) error, ending <-chan struct{}) live {
+	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
-	keyring := subjecttest.Keyring(t)
 	store, err := embedded.Open(t.TempDir(), &embedded.Options{Logger: quiet, Store: &annals.Options{Sealer: keyring}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	eraser, err := erase.New(erase.Options{Store: store, Keys: keyring})
+	eraser, err := erase.New(erase.Options{Store: store, Keys: keyring, At: at})
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(New(store, &Options{Logger: quiet, Eraser: eraser, Authenticator: roleTokens{}, NoteActions: true}))
+	server := httptest.NewServer(New(store, &Options{Logger: quiet, Eraser: eraser, Authenticator: roleTokens{}, NoteActions: true, Ending: ending}))
 	t.Cleanup(func() {
 		server.Close()
 		if err := store.Close(); err != nil {
@@ -78,6 +88,81 @@ func TestErasure(t *testing.T) {
 	}
 	if status, _, text := s.do(t, "GET", "/v1/streams/"+erase.Stream+"/events", "", operator); status != 200 || strings.Count(text, `"type":"annals.subject-erased"`) != 4 {
 		t.Errorf("the stream of erasures: %d %s", status, text)
+	}
+}
+
+// begun asks for an erasure: end returns the answer's status, or why there is none.
+func begun(t *testing.T, ctx context.Context, s live) (end func() (string, error)) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(ctx, "POST", s.URL+"/v1/erasures", strings.NewReader(`{"subject":"p1"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Authorization", "Bearer operate")
+	var status string
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		var answer *http.Response
+		if answer, err = s.Client().Do(request); err == nil {
+			status, err = answer.Status, answer.Body.Close()
+		}
+	}()
+	return func() (string, error) { <-ended; return status, err }
+}
+
+func TestErasureGoesOnWithoutItsClient(t *testing.T) {
+	reached, goOn := make(chan struct{}), make(chan struct{})
+	s := sealingWith(t, subjecttest.Keyring(t), func(step erase.Step) error {
+		if step == erase.StepDestroying {
+			close(reached)
+			<-goOn
+		}
+		return nil
+	}, nil)
+	ctx, leave := context.WithCancel(t.Context())
+	end := begun(t, ctx, s)
+	<-reached
+	leave()
+	if status, err := end(); !errors.Is(err, context.Canceled) {
+		t.Fatalf("the client that left: %s, %v", status, err)
+	}
+	close(goOn)
+	for e, err := range s.store.Follow(t.Context(), annals.Query{Prefix: erase.Stream}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(e.Data), `"complete":true`) {
+			return
+		}
+	}
+}
+
+func TestErasureEndsWithItsServer(t *testing.T) {
+	master, err := subject.LocalWrapper(make([]byte, subject.KeyBytes))
+	if err != nil {
+		t.Fatal(err)
+	}
+	waiting := make(chan struct{})
+	keyring, err := subject.New(subject.MemoryShelf(), master, &subject.Options{Wait: func(ctx context.Context, _ time.Duration) error {
+		close(waiting)
+		<-ctx.Done()
+		return ctx.Err()
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ending := make(chan struct{})
+	s := sealingWith(t, keyring, nil, ending)
+	end := begun(t, t.Context(), s)
+	<-waiting
+	close(ending)
+	if status, err := end(); err != nil || strings.HasPrefix(status, "200") {
+		t.Fatalf("an erasure of a server that ends: %s, %v", status, err)
+	}
+	if r, err := keyring.Record(t.Context(), "p1"); err != nil || r.State != subject.Fenced {
+		t.Errorf("its key is %s, %v", r.State, err)
 	}
 }
 

@@ -49,7 +49,8 @@ type Options struct {
 	// anew with each flush; 30 s by default.
 	WriteTimeout time.Duration
 	// Ending, when it is closed, ends the requests that have no end of their own:
-	// following, and waiting for a position.
+	// following, and waiting for a position. It ends erasures too, which clients that
+	// leave don't.
 	Ending <-chan struct{}
 	// Heartbeat is how often a quiet stream of events shows that it lives; 15 s
 	// by default.
@@ -144,10 +145,17 @@ func New(store *annals.Store, opts *Options) http.Handler {
 
 // untilEnding is a context for a request without an end of its own.
 func (s *server) untilEnding(r *request) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(r.Context())
-	if s.opts.LongPoll > 0 {
-		ctx, cancel = context.WithTimeout(r.Context(), s.opts.LongPoll)
+	ctx, cancel := s.whileServing(r.Context())
+	if s.opts.LongPoll <= 0 {
+		return ctx, cancel
 	}
+	limited, stop := context.WithTimeout(ctx, s.opts.LongPoll)
+	return limited, func() { stop(); cancel() }
+}
+
+// whileServing is ctx until the server ends.
+func (s *server) whileServing(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
 	go func() {
 		select {
 		case <-s.opts.Ending:

@@ -62,7 +62,7 @@ func (b *bencher) calls(ctx context.Context) (rows []Row, err error) {
 				return gateway.Handle(ctx, h, func(ctx context.Context) error { return charge(ctx, through, server.URL) })
 			}},
 		} {
-			rate, took, err := openLoop(n, callRate, callWorkers, func(_, i int) error { return turn.do(i) })
+			rate, took, err := openLoop(ctx, n, callRate, callWorkers, func(_, i int) error { return turn.do(i) })
 			if err != nil {
 				return nil, err
 			}

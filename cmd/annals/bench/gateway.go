@@ -199,7 +199,7 @@ func (b *bencher) turn(ctx context.Context, p *proxied) error {
 		return err
 	}
 	n := int(b.duration(4*time.Second, 500*time.Millisecond).Seconds() * gatewayRate)
-	_, took, err := openLoop(n, gatewayRate, gatewayClients, call)
+	_, took, err := openLoop(ctx, n, gatewayRate, gatewayClients, call)
 	if err != nil {
 		return err
 	}

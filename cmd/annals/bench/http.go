@@ -7,7 +7,6 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/eb901187/annals"
@@ -41,7 +40,7 @@ func (b *bencher) http(ctx context.Context) (rows []Row, err error) {
 	var rates, p50, p99 []float64
 	for round := range rounds {
 		b.Say(fmt.Sprintf("http-%d: round %d of %d", httpRate, round+1, rounds))
-		rate, took, err := openLoop(n, httpRate, httpConnections, func(worker, _ int) error {
+		rate, took, err := openLoop(ctx, n, httpRate, httpConnections, func(worker, _ int) error {
 			stream := fmt.Sprintf("order-%d-%d", round, worker)
 			_, err := store.Append(ctx, stream, annals.Any, annals.Event{Type: eventType, Source: eventSource, Data: payload})
 			return err
@@ -62,34 +61,14 @@ func (b *bencher) http(ctx context.Context) (rows []Row, err error) {
 // openLoop calls do n times at a steady rate, each time from one of so many
 // workers, and returns the rate that came of it and how long each call took from
 // when it was due.
-func openLoop(n, perSecond, workers int, do func(worker, i int) error) (float64, []time.Duration, error) {
-	type turn struct {
-		i  int
-		at time.Time
-	}
-	due := make(chan turn, n) // never blocks: the loop is open
-	took := make([][]time.Duration, workers)
-	errs := make([]error, workers)
-	var wg sync.WaitGroup
+func openLoop(ctx context.Context, n, perSecond, workers int, do func(worker, i int) error) (float64, []time.Duration, error) {
+	took, errs := make([][]time.Duration, workers), make([]error, workers)
 	began := time.Now()
-	for w := range workers {
-		wg.Go(func() {
-			for t := range due {
-				err := do(w, t.i)
-				took[w] = append(took[w], time.Since(t.at))
-				errs[w] = errors.Join(errs[w], err)
-			}
-		})
-	}
-	for i := range n {
-		at := began.Add(time.Duration(i) * time.Second / time.Duration(perSecond))
-		if wait := time.Until(at); wait > 0 {
-			time.Sleep(wait)
-		}
-		due <- turn{i, at}
-	}
-	close(due)
-	wg.Wait()
+	arrivals(ctx, began, n, float64(perSecond), workers, func(w int, a arrival) {
+		err := do(w, a.i)
+		took[w] = append(took[w], time.Since(a.due))
+		errs[w] = errors.Join(errs[w], err)
+	})
 	elapsed := time.Since(began)
-	return float64(n) / elapsed.Seconds(), slices.Concat(took...), errors.Join(errs...)
+	return float64(n) / elapsed.Seconds(), slices.Concat(took...), errors.Join(append(errs, ctx.Err())...)
 }

@@ -145,22 +145,30 @@ func (r openRun) run(ctx context.Context, do func(worker int, a arrival) outcome
 }
 
 func (r openRun) into(ctx context.Context, t *outcomes, do func(worker int, a arrival) outcome) {
-	due := make(chan arrival, backlog)
+	arrivals(ctx, t.began, int(r.rate*r.lasting.Seconds()), r.rate, r.workers, func(w int, a arrival) {
+		if r.patience > 0 && time.Since(a.due) > r.patience {
+			t.add(a, outcome{code: gaveUp})
+			return
+		}
+		t.add(a, do(w, a))
+	})
+	t.elapsed = time.Since(t.began)
+}
+
+// arrivals calls do n times at a rate a second, each time by a worker that no other call
+// uses meanwhile, and waits for all. It ends early with ctx.
+func arrivals(ctx context.Context, began time.Time, n int, rate float64, workers int, do func(worker int, a arrival)) {
+	due := make(chan arrival, min(n, backlog))
 	var all sync.WaitGroup
-	for w := range r.workers {
+	for w := range workers {
 		all.Go(func() {
 			for a := range due {
-				if r.patience > 0 && time.Since(a.due) > r.patience {
-					t.add(a, outcome{code: gaveUp})
-					continue
-				}
-				t.add(a, do(w, a))
+				do(w, a)
 			}
 		})
 	}
-	n := int(r.rate * r.lasting.Seconds())
 	for i := 0; i < n && ctx.Err() == nil; i++ {
-		a := arrival{i, t.began.Add(time.Duration(float64(i) / r.rate * float64(time.Second)))}
+		a := arrival{i, began.Add(time.Duration(float64(i) / rate * float64(time.Second)))}
 		for wait := time.Until(a.due); wait > 0; wait = time.Until(a.due) {
 			pause(wait)
 		}
@@ -168,7 +176,6 @@ func (r openRun) into(ctx context.Context, t *outcomes, do func(worker int, a ar
 	}
 	close(due)
 	all.Wait()
-	t.elapsed = time.Since(t.began)
 }
 
 // saturated is how many requests a second are answered with 2xx where each worker

@@ -23,12 +23,12 @@ const (
 	recoveryBound     = 30 * time.Second // until it is as before
 	recoverySlack     = 2                // times the p99 before, or promptly if that is more
 	overloadMark      = "overload-"
-	overloadQuerySize = 1000
+	overloadQuerySize = 3000
 )
 
 // An overloadMix is requests of which half are dear, since the generator must be able
 // to send ten times as many as are answered from the same cores: of ten, four append
-// an event, one loads an aggregate, and five read 1,000 events of the log. It
+// an event, one loads an aggregate, and five read 3,000 events of the log. It
 // remembers what was told of each event.
 type overloadMix struct {
 	aggregates int

@@ -221,7 +221,7 @@ func (b *bencher) visible(ctx context.Context) ([]Row, error) {
 	set, err := projection.Open(ctx, store, views, []*projection.Projection{inGo()}, nil)
 	if err == nil {
 		err = running(ctx, set, func(ctx context.Context) error {
-			rate, took, err := openLoop(n, visibleRate, visibleReaders, func(_, i int) error {
+			rate, took, err := openLoop(ctx, n, visibleRate, visibleReaders, func(_, i int) error {
 				stream := fmt.Sprintf("account-%d", i*7919%viewStreams)
 				commit, err := store.Append(ctx, stream, annals.Any, move(i))
 				if err != nil {
