@@ -13,13 +13,14 @@ import (
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/consumer"
 	"github.com/eb901187/annals/embedded"
+	"github.com/eb901187/annals/subject"
 	"github.com/eb901187/annals/subject/subjecttest"
 	"github.com/eb901187/annals/view/pebbleview"
 )
 
-// An event that is erased while it fails is tried again as it reads by then: what was
-// erased goes neither to the handler again nor into the views.
-func TestAnEventThatIsErasedWhileItFails(t *testing.T) {
+// sealedWorld has an event of p1, and behind it one of p2.
+func sealedWorld(t *testing.T) (*world, *subject.Keyring) {
+	t.Helper()
 	keyring := subjecttest.Keyring(t)
 	store, err := embedded.Open("store", &embedded.Options{FS: vfs.NewMem(), Logger: slog.New(slog.DiscardHandler), Store: &annals.Options{Sealer: keyring}})
 	if err != nil {
@@ -36,6 +37,13 @@ func TestAnEventThatIsErasedWhileItFails(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	return w, keyring
+}
+
+// An event that is erased while it fails is tried again as it reads by then: what was
+// erased goes neither to the handler again nor into the views.
+func TestAnEventThatIsErasedWhileItFails(t *testing.T) {
+	w, keyring := sealedWorld(t)
 	opts, erased, seen := w.options(), false, []string{}
 	opts.Attempts = 2
 	opts.Sleep = func(ctx context.Context, _ time.Duration) {
@@ -68,6 +76,38 @@ func TestAnEventThatIsErasedWhileItFails(t *testing.T) {
 		t.Error(err)
 	}
 	if !strings.Contains(parked[1].Error, "secret of p2") || parked[1].Attempts != 2 {
+		t.Errorf("the other is parked as %+v", parked[1])
+	}
+}
+
+// The same where it fails in a retry: what it is parked with again must not outlive it.
+func TestAParkedEventThatIsErasedWhileItFailsAgain(t *testing.T) {
+	w, keyring := sealedWorld(t)
+	opts := w.options()
+	opts.Attempts = 1
+	r, stop := w.start(annals.Query{}, consumer.Each(func(ctx context.Context, m *consumer.Message) error {
+		if !m.Retried {
+			return errors.New("failed")
+		}
+		if m.Subject() == "p1" {
+			if _, err := keyring.Fence(ctx, "p1"); err != nil {
+				t.Error(err)
+			}
+		}
+		return errors.New("failed again at " + string(m.Data))
+	}), opts)
+	wait(t, r, 2)
+	w.retry()
+	until(t, "both failed again", func() bool {
+		parked := w.parked()
+		return len(parked) == 2 && parked[0].Attempts > 1 && parked[1].Attempts > 1
+	})
+	_ = stop()
+	parked := w.parked()
+	if strings.Contains(parked[0].Error, "secret of p1") || !strings.Contains(parked[0].Error, "failed again at") {
+		t.Errorf("once it is erased: %s", parked[0].Error)
+	}
+	if !strings.Contains(parked[1].Error, "secret of p2") {
 		t.Errorf("the other is parked as %+v", parked[1])
 	}
 }

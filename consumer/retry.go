@@ -228,6 +228,10 @@ func (r *Runner) failedAgain(ctx context.Context, s *session, q *queue, m *Messa
 		r.opts.Sleep(ctx, r.opts.Backoff(q.attempts))
 		return ctx.Err()
 	}
+	if erased, err := r.erasedMeanwhile(ctx, m); err != nil || erased {
+		q.attempts = 0
+		return err // it is read anew
+	}
 	p, before := r.parkedOf(m), q.events[0]
 	p.Since, p.Attempts = before.since, before.attempts
 	p.failed(failed, q.attempts)

@@ -22,7 +22,7 @@ var erasureRoutes = []route{{
 	accepts: []string{mediaJSON},
 	answers: map[int]answer{
 		200: {"the receipt", []string{mediaJSON}, "Receipt"},
-		400: problemAnswer, 403: problemAnswer, 404: problemAnswer, 408: problemAnswer, 409: problemAnswer, 413: problemAnswer, 415: problemAnswer, 500: problemAnswer, 503: problemAnswer,
+		400: problemAnswer, 403: problemAnswer, 404: problemAnswer, 408: problemAnswer, 409: problemAnswer, 413: problemAnswer, 415: problemAnswer, 500: problemAnswer, 503: problemAnswer, 504: problemAnswer, 507: problemAnswer,
 	},
 	handle: (*server).erase,
 }}
@@ -52,6 +52,7 @@ func (s *server) erase(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
+	r.target = asked.Subject
 	asked.DryRun, asked.By = dry, access.From(r.Context()).Name
 	ctx := r.Context()
 	if !dry { // what was begun can't be undone, and half of it serves nobody
@@ -83,13 +84,13 @@ func erasureSchemas() object {
 	counted := func(name string) object {
 		return list(strict([]string{name, "events"}, object{name: text, "events": count}))
 	}
-	return object{"Receipt": strict([]string{"subject", "complete", "begun", "key", "keys", "master", "events", "streams", "inClear", "edits", "scrubbed", "logEnd", "notCovered"}, object{
+	return object{"Receipt": strict([]string{"subject", "complete", "begun", "key", "keys", "master", "events", "streams", "inClear", "otherKeys", "edits", "scrubbed", "logEnd", "notCovered"}, object{
 		"subject": text, "reason": text, "by": text, "dryRun": flag, "complete": flag, "begun": date, "done": date, "keys": text, "master": text,
 		"key": strict([]string{"state"}, object{
 			"state": object{"enum": []subject.State{subject.None, subject.Active, subject.Fenced, subject.Destroyed}}, "fingerprint": text,
 			"created": date, "fenced": date, "destroyed": date,
 		}),
-		"events": count, "streams": count, "byStream": counted("stream"), "inClear": count, "copies": counted("kind"), "edits": count, "scrubbed": flag, "logEnd": text,
+		"events": count, "streams": count, "byStream": counted("stream"), "inClear": count, "otherKeys": count, "copies": counted("kind"), "edits": count, "scrubbed": flag, "logEnd": text,
 		"views": list(strict([]string{"projection", "outcome"}, object{
 			"projection": text, "outcome": object{"enum": []subject.Outcome{subject.Untouched, subject.Planned, subject.Rebuilt, subject.Left}},
 			"generation": count, "deleted": list(count), "note": text,

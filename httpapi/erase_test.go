@@ -77,14 +77,17 @@ func TestErasure(t *testing.T) {
 	if _, _, text := s.do(t, "GET", "/v1/events", "", operator); strings.Contains(text, "secret") {
 		t.Errorf("the log says %s", text)
 	}
-	noted := 0
+	noted, named := 0, 0
 	for _, e := range storetest.Collect(t, s.store.Stream(t.Context(), access.Stream, nil)) {
 		if strings.Contains(string(e.Data), `"what":"subject.erase"`) {
 			noted++
+			if strings.Contains(string(e.Data), `"target":"p1"`) {
+				named++
+			}
 		}
 	}
-	if noted != 3 { // two erasures, and one that was refused for lack of the role
-		t.Errorf("%d actions of operators are noted", noted)
+	if noted != 3 || named != 2 { // two erasures, and one that was refused for lack of the role, unread
+		t.Errorf("%d actions of operators are noted, %d of them with the subject", noted, named)
 	}
 	if status, _, text := s.do(t, "GET", "/v1/streams/"+erase.Stream+"/events", "", operator); status != 200 || strings.Count(text, `"type":"annals.subject-erased"`) != 4 {
 		t.Errorf("the stream of erasures: %d %s", status, text)

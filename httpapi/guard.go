@@ -160,8 +160,12 @@ func (s *server) action(r *request) access.Action {
 	if strings.HasPrefix(r.route.path, parkedPath) {
 		between = "/"
 	}
+	target := strings.Join(r.vars, between)
+	if r.target != "" {
+		target = r.target
+	}
 	return access.Action{
-		Who: access.From(r.Context()).Name, At: s.opts.Clock(), What: r.route.what, Target: strings.Join(r.vars, between),
+		Who: access.From(r.Context()).Name, At: s.opts.Clock(), What: r.route.what, Target: target,
 		Detail: r.params.Encode(), Address: access.RemoteAddress(r.Request),
 	}
 }

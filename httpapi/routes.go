@@ -72,7 +72,7 @@ var storeRoutes = []route{
 		accepts: []string{mediaJSON, mediaEvent, mediaBatch},
 		answers: map[int]answer{
 			201: {"stored", []string{mediaJSON}, "Commit"}, 200: {"stored before", []string{mediaJSON}, "Commit"},
-			400: problemAnswer, 403: problemAnswer, 409: problemAnswer, 408: problemAnswer, 413: problemAnswer, 415: problemAnswer, 503: problemAnswer, 504: problemAnswer, 507: problemAnswer,
+			400: problemAnswer, 403: problemAnswer, 409: problemAnswer, 410: problemAnswer, 408: problemAnswer, 413: problemAnswer, 415: problemAnswer, 503: problemAnswer, 504: problemAnswer, 507: problemAnswer,
 		},
 		handle: (*server).append,
 	},
@@ -116,7 +116,7 @@ var storeRoutes = []route{
 		accepts: []string{mediaJSON},
 		answers: map[int]answer{
 			201: {"stored", []string{mediaJSON}, "Commit"}, 200: {"stored before", []string{mediaJSON}, "Commit"},
-			400: problemAnswer, 403: problemAnswer, 409: problemAnswer, 408: problemAnswer, 413: problemAnswer, 415: problemAnswer, 503: problemAnswer, 504: problemAnswer, 507: problemAnswer,
+			400: problemAnswer, 403: problemAnswer, 409: problemAnswer, 410: problemAnswer, 408: problemAnswer, 413: problemAnswer, 415: problemAnswer, 503: problemAnswer, 504: problemAnswer, 507: problemAnswer,
 		},
 		handle: (*server).command,
 	},
@@ -127,7 +127,7 @@ var storeRoutes = []route{
 		answers: map[int]answer{
 			200: {"what became of each message", []string{mediaJSON}, "Ingested"},
 			202: {"all are accepted, and stored later", []string{mediaJSON}, "AcceptedMessages"},
-			400: problemAnswer, 403: problemAnswer, 409: problemAnswer, 408: problemAnswer, 413: problemAnswer, 415: problemAnswer, 503: problemAnswer, 504: problemAnswer, 507: problemAnswer,
+			400: problemAnswer, 403: problemAnswer, 409: problemAnswer, 410: problemAnswer, 408: problemAnswer, 413: problemAnswer, 415: problemAnswer, 503: problemAnswer, 504: problemAnswer, 507: problemAnswer,
 		},
 		handle: (*server).ingest,
 	},

@@ -118,6 +118,14 @@ var projectionRoutes = []route{
 	},
 }
 
+// or adds statuses of problems to answers.
+func or(answers map[int]answer, problems ...int) map[int]answer {
+	for _, status := range problems {
+		answers[status] = problemAnswer
+	}
+	return answers
+}
+
 // changeAnswers are those of what reads or changes projections and consumers.
 func changeAnswers(schema string) map[int]answer {
 	return map[int]answer{
@@ -166,7 +174,7 @@ var parkedRoutes = []route{
 		method: "PUT", path: parkedPath + "/{position}", group: GroupOperate, what: "parked.edit", id: "editParked",
 		summary: "Handle a parked event with the body as its data, now and in every rebuild; the log keeps the event as it is.",
 		query:   []param{reasonParam}, accepts: []string{"*/*"},
-		answers: changeAnswers("Asked"), handle: withProjections((*server).edit),
+		answers: or(changeAnswers("Asked"), 410), handle: withProjections((*server).edit),
 	},
 	{
 		method: "DELETE", path: parkedPath + "/{position}", group: GroupOperate, what: "parked.drop", id: "dropParked",

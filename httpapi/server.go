@@ -172,6 +172,7 @@ type request struct {
 	route  *route
 	vars   []string // what the path's {names} stand for
 	params url.Values
+	target string // of an operator's action, where the path does not name it
 }
 
 // answered notes whether and how a response began, and gives the client a time

@@ -173,10 +173,12 @@ func (g *generations) rollBack(name string, live, previous int) error {
 	return nil
 }
 
-// strike marks a generation as one that is to be removed.
+// strike marks a generation as one that is to be removed, if it is not.
 func (g *generations) strike(name string, number int) error {
 	of := g.find(number)
 	switch {
+	case slices.ContainsFunc(g.List, func(of generation) bool { return of.Number == number && of.Deleted }):
+		return nil
 	case !g.any():
 		return notFound(name)
 	case of == nil:

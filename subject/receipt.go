@@ -28,7 +28,7 @@ type Receipt struct {
 	By      string `json:"by,omitempty"`
 	DryRun  bool   `json:"dryRun,omitempty"`
 	// Complete says that nothing that Annals knows of holds data of the subject any
-	// more, but for what NotCovered lists; Views and InClear tell what is left otherwise.
+	// more, but for what NotCovered lists; Views, InClear and OtherKeys tell what is left otherwise.
 	Complete bool      `json:"complete"`
 	Begun    time.Time `json:"begun"`
 	Done     time.Time `json:"done,omitzero"`
@@ -45,6 +45,9 @@ type Receipt struct {
 	// InClear is how many events name the subject and were not sealed when they were
 	// stored, as before there were keys: they are readable for ever. A dry run can't tell.
 	InClear int64 `json:"inClear"`
+	// OtherKeys is how many events name the subject and are sealed with a key that Keys
+	// never had: whoever has it may read them. A dry run can't tell.
+	OtherKeys int64 `json:"otherKeys"`
 	// Copies are events of Annals itself that were sealed with the same key: snapshots,
 	// journals of outside calls, findings of repairs.
 	Copies []CopyCount `json:"copies,omitempty"`

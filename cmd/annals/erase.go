@@ -166,6 +166,9 @@ func (a *app) printReceipt(r *subject.Receipt) error {
 	for _, s := range r.ByStream {
 		fmt.Fprintf(&b, "           %8d  %s\n", s.Events, s.Stream)
 	}
+	if r.OtherKeys > 0 {
+		fmt.Fprintf(&b, "other keys %d of them are sealed with a key that is not among these: erase with the keys that the store was used with\n", r.OtherKeys)
+	}
 	if r.InClear > 0 {
 		fmt.Fprintf(&b, "in clear   %d of them were stored before there were keys, and stay readable for ever\n", r.InClear)
 	}

@@ -29,7 +29,7 @@ func (g *Generator) body(r *Request, op *Operation) {
 	case "startPlayback":
 		text = encoded(g.playback())
 	case "eraseSubject":
-		text = encoded(object{"subject": g.one("subject", "person-1", "person-2"), "reason": "request 12"})
+		text = encoded(object{"subject": g.person(20), "reason": "request 12"})
 	default:
 		media, text = pick(g.random, []string{"application/json", "text/plain"}), encoded(g.data())
 	}
@@ -99,6 +99,9 @@ func (g *Generator) kind() string {
 // newEvent is what an append takes: an event of the short form, or a CloudEvent.
 func (g *Generator) newEvent(media string) object {
 	e := object{"type": g.kind(), "data": g.data()}
+	if chance(g.random, 4) {
+		e["datasubject"] = g.person(1)
+	}
 	if media != "application/json" {
 		e["specversion"], e["id"], e["source"] = "1.0", g.newID(), "/fuzz"
 		return e
@@ -110,9 +113,18 @@ func (g *Generator) newEvent(media string) object {
 		e["correlation"], e["causation"] = g.one("correlation", "request-1"), "order-1@1"
 	}
 	if chance(g.random, 4) {
-		e["subject"] = pick(g.random, []string{"person-1", "person-2"})
+		e["subject"] = "order"
 	}
 	return e
+}
+
+// person names a data subject: one in so many times one of a few who have events, whose
+// erasure builds views anew.
+func (g *Generator) person(rarely int) string {
+	if chance(g.random, rarely) {
+		return fmt.Sprintf("person-%d", g.random.IntN(8))
+	}
+	return fmt.Sprintf("stranger-%d", g.random.Uint64())
 }
 
 func (g *Generator) command() any {
@@ -127,6 +139,9 @@ func (g *Generator) command() any {
 func (g *Generator) message(media string) object {
 	cloud := object{
 		"specversion": "1.0", "id": g.newID(), "source": "/fuzz", "type": g.kind(), "stream": g.one("stream", "order-1", "order-3"), "data": g.data(),
+	}
+	if chance(g.random, 4) {
+		cloud["datasubject"] = g.person(1)
 	}
 	if media == mediaEvent || media == mediaBatch || chance(g.random, 3) {
 		return cloud

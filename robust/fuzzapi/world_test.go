@@ -113,7 +113,7 @@ func open(t *testing.T, number int, wrap func(http.Handler) http.Handler) *world
 		Consumer: consumer.Options{ID: "runner", Poll: time.Millisecond, Logger: logger, Backoff: func(int) time.Duration { return time.Microsecond }},
 	})
 	must(err)
-	eraser, err := erase.New(erase.Options{Store: store, Keys: keyring, Views: set})
+	eraser, err := erase.New(erase.Options{Store: store, Keys: keyring, Views: set, Pause: func(context.Context) { runtime.Gosched() }})
 	must(err)
 	runner := playback.NewRunner(store, &playback.Options{Runner: "server"}, logger)
 	opts := &httpapi.Options{

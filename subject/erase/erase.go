@@ -91,7 +91,7 @@ var notCovered = []string{
 	"events that hold data of the subject and do not name it",
 	"views that are kept elsewhere than those that are listed",
 	"copies that were made in clear before: exports, playbacks, Kinesis streams, dead letters, logs, other systems",
-	"backups of the keys; backups and forks of the store stay sealed without them",
+	"copies of the keys, in other places or backups; backups and forks of the store stay sealed without them",
 	"state that programs keep elsewhere, such as documents of reactions of their own",
 }
 
@@ -130,7 +130,7 @@ func (e *erasure) run(ctx context.Context, r subject.Request) error {
 		}
 	}
 	e.receipt.Done = e.now()
-	e.receipt.Complete = e.receipt.InClear == 0 && !slices.ContainsFunc(e.receipt.Views, func(v subject.ViewReceipt) bool { return v.Outcome == subject.Left })
+	e.receipt.Complete = e.receipt.InClear == 0 && e.receipt.OtherKeys == 0 && !slices.ContainsFunc(e.receipt.Views, func(v subject.ViewReceipt) bool { return v.Outcome == subject.Left })
 	return broken(e.note(ctx, StepDone))
 }
 
@@ -172,6 +172,9 @@ func (e *erasure) destroy(ctx context.Context) error {
 	if err := e.At(StepFencing); err != nil {
 		return err
 	}
+	if err := e.ours(ctx); err != nil {
+		return err
+	}
 	record, err := e.Keys.Fence(ctx, e.receipt.Subject)
 	if err != nil {
 		return err
@@ -187,6 +190,21 @@ func (e *erasure) destroy(ctx context.Context) error {
 		return err
 	}
 	e.receipt.Key = record.Receipt()
+	return nil
+}
+
+// ours refuses keys that have never sealed for the subject where others have: a tombstone
+// among them would pass for an erasure.
+func (e *erasure) ours(ctx context.Context) error {
+	record, err := e.Keys.Record(ctx, e.receipt.Subject)
+	if err != nil || record.State != subject.None {
+		return err
+	}
+	for _, err := range e.Store.Log(ctx, annals.Query{}) {
+		if err != nil {
+			return err // of what is sealed and has no key here
+		}
+	}
 	return nil
 }
 
@@ -228,8 +246,12 @@ func (e *erasure) search(ctx context.Context) error {
 			continue
 		}
 		e.positions[event.Position] = true
-		if !event.Erased() && !e.receipt.DryRun {
+		switch {
+		case e.receipt.DryRun:
+		case !event.Erased():
 			e.receipt.InClear++
+		case e.receipt.Key.Fingerprint == "":
+			e.receipt.OtherKeys++
 		}
 		if own, ok := strings.CutPrefix(event.Stream, annals.OwnPrefix); ok {
 			kind, _, _ := strings.Cut(own, "/")

@@ -2,16 +2,20 @@ package erase_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/embedded"
 	"github.com/eb901187/annals/subject"
 	"github.com/eb901187/annals/subject/erase"
+	"github.com/eb901187/annals/subject/keys"
+	"github.com/eb901187/annals/view"
 )
 
 // Older generations may have folded what the definition of today does not ask for.
@@ -129,5 +133,109 @@ func TestErasureUnderLoad(t *testing.T) {
 	w.end()
 	if left := found(t, p.dir, secretOfP1); len(left) > 0 {
 		t.Errorf("the secret is in %v", left)
+	}
+}
+
+// Keys that never sealed for a subject have nothing to destroy: a tombstone among them is no
+// erasure.
+func TestKeysOfAnotherStoreEraseNothing(t *testing.T) {
+	p := inDirectory(t, pebbleViews)
+	w := p.open(t)
+	w.live(t)
+	w.end()
+	right := p.keys
+	p.keys = keys.Address{Dir: p.dir + "/other-keys"}
+	if err := keys.Create(t.Context(), p.keys, nil); err != nil {
+		t.Fatal(err)
+	}
+	erasing := func() (*subject.Keyring, subject.Receipt, error) {
+		k, err := keys.Open(t.Context(), p.keys, &p.keysOpts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		store := p.openStore(t, k)
+		do, err := erase.New(erase.Options{Store: store, Keys: k})
+		if err != nil {
+			t.Fatal(err)
+		}
+		receipt, err := do(t.Context(), subject.Request{Subject: "p1"})
+		if err := store.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return k, receipt, err
+	}
+	k, _, err := erasing()
+	if err == nil {
+		t.Fatal("keys that can't open the events erase them")
+	}
+	if r, err := k.Record(t.Context(), "p1"); err != nil || r.State != subject.None {
+		t.Fatalf("a refused erasure left %+v, %v", r, err)
+	}
+	for _, name := range []string{"p1", "p2"} { // as somebody may have done who had these keys
+		if _, err := k.Fence(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, receipt, err := erasing(); err != nil || receipt.Complete || receipt.OtherKeys < receipt.Events || receipt.Events != 2 {
+		t.Fatalf("%+v, %v", receipt, err)
+	}
+	p.keys = right
+	w = p.open(t)
+	if receipt, err := w.erase(t, "p1", nil); err != nil || !receipt.Complete || receipt.OtherKeys != 0 {
+		t.Fatalf("by the right keys: %+v, %v", receipt, err)
+	}
+}
+
+// undropped is a view store that can't drop a space while it is broken.
+type undropped struct {
+	view.Store
+	broken atomic.Bool
+}
+
+func (u *undropped) Drop(ctx context.Context, space string) error {
+	if u.broken.Load() {
+		return errCrash
+	}
+	return u.Store.Drop(ctx, space)
+}
+
+func (u *undropped) Scrub(ctx context.Context) error { return u.Store.(view.Scrubber).Scrub(ctx) }
+
+// An erasure that dies within the deletion of a generation is ended by the next, and so is
+// the deletion.
+func TestErasureThatDiesWithinADeletion(t *testing.T) {
+	for dies := range int32(3) {
+		drops := &undropped{}
+		p := inDirectory(t, func(t *testing.T, dir string) view.Store {
+			drops.Store = pebbleViews(t, dir)
+			return drops
+		})
+		w := p.open(t)
+		w.live(t)
+		deletions := int32(0)
+		_, err := w.erase(t, "p1", func(s erase.Step) error {
+			if s == erase.StepDeleting {
+				if deletions == dies {
+					drops.broken.Store(true)
+				}
+				deletions++
+			}
+			return nil
+		})
+		w.end()
+		if !errors.Is(err, errCrash) {
+			t.Fatalf("deletion %d: %v", dies, err)
+		}
+		drops.broken.Store(false)
+		w = p.open(t)
+		receipt, err := w.erase(t, "p1", nil)
+		if err != nil || !receipt.Complete {
+			t.Fatalf("again behind deletion %d: %+v, %v", dies, receipt, err)
+		}
+		w.wantErased(t)
+		w.end()
+		if left := found(t, p.dir, secretOfP1); len(left) > 0 {
+			t.Fatalf("behind deletion %d the secret is in %v", dies, left)
+		}
 	}
 }

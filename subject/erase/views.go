@@ -2,8 +2,10 @@ package erase
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
+	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/projection"
 	"github.com/eb901187/annals/subject"
 )
@@ -27,19 +29,17 @@ func (e *erasure) views(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	changed := edits > 0
 	for i := range all {
 		v := e.plan(&all[i])
 		if v.Outcome == subject.Planned {
-			changed = true
 			if err := e.rebuild(ctx, &v); err != nil {
 				return fmt.Errorf("projection %s: %w", v.Projection, err)
 			}
 		}
 		e.receipt.Views = append(e.receipt.Views, v)
 	}
-	if !changed {
-		return nil
+	if len(e.positions) == 0 {
+		return nil // neither this run nor one that was broken off has deleted anything of the subject's
 	}
 	if err := e.At(StepScrubbing); err != nil {
 		return err
@@ -72,7 +72,11 @@ func (e *erasure) rebuild(ctx context.Context, v *subject.ViewReceipt) error {
 		if err := e.At(StepDeleting); err != nil {
 			return err
 		}
-		if err := e.Views.Delete(ctx, v.Projection, g.Number); err != nil {
+		err := e.Views.Delete(ctx, v.Projection, g.Number)
+		if errors.Is(err, annals.ErrNotFound) {
+			continue // a deletion that was broken off was finished with another, or by somebody else
+		}
+		if err != nil {
 			return err
 		}
 		v.Deleted = append(v.Deleted, g.Number)
@@ -99,7 +103,7 @@ func (e *erasure) begin(ctx context.Context, v *subject.ViewReceipt) (int, error
 		if b := info.Building(); b != nil {
 			// It may have begun before.
 			err := e.Views.Delete(ctx, name, b.Number)
-			if err != nil && !isConflict(err) {
+			if err != nil && !isConflict(err) && !errors.Is(err, annals.ErrNotFound) {
 				return 0, err
 			}
 			if err == nil {

@@ -1,0 +1,60 @@
+package erase_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/eb901187/annals"
+	"github.com/eb901187/annals/consumer"
+	"github.com/eb901187/annals/subject/erase"
+)
+
+// No projection asks for the subject's event, and an operator has edited it for a reaction
+// that parked it: what an erasure has deleted of that is scrubbed, by the next one if it died.
+func TestErasureOfWhatOnlyAReactionParked(t *testing.T) {
+	was := files
+	files = map[string]string{"others": was["others"]}
+	t.Cleanup(func() { files = was })
+	p := inDirectory(t, pebbleViews)
+	p.stateless = true
+	w := p.open(t)
+	c := w.append(t, "person-p1", about("p1", "named", "person-named", secretOfP1))
+	opts := &consumer.Options{Attempts: 1, Poll: 5 * time.Millisecond, Logger: quiet}
+	reaction, err := consumer.New(w.store, w.views, "mail", annals.Query{Types: []string{"person-named"}}, consumer.Each(func(_ context.Context, m *consumer.Message) error {
+		return errors.New("no mail for " + string(m.Data))
+	}), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- reaction.Run(ctx) }()
+	if err := reaction.WaitFor(t.Context(), c.Position); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	<-ended
+	if err := consumer.NewControl(w.store, w.views, "mail", opts).Edit(t.Context(), c.Position, []byte(`"for `+secretOfP1+`"`), "why"); err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.erase(t, "p1", func(s erase.Step) error {
+		if s == erase.StepScrubbing {
+			return errCrash
+		}
+		return nil
+	})
+	w.end()
+	if !errors.Is(err, errCrash) {
+		t.Fatalf("it does not scrub: %v", err)
+	}
+	w = p.open(t)
+	if r, err := w.erase(t, "p1", nil); err != nil || !r.Complete || !r.Scrubbed {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	w.end()
+	if left := found(t, p.dir, secretOfP1); len(left) > 0 {
+		t.Errorf("the secret is in %v", left)
+	}
+}
