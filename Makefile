@@ -75,8 +75,8 @@ vulncheck:
 robust:
 	$(GO) test -timeout 60m -v ./robust -run TestKilled -kills 500
 	$(GO) test -timeout 60m -v ./robust -run 'TestMetamorphic$$' -runs 500
-	$(GO) test -timeout 60m -v ./robust/linear -run TestLinearizable -ops 1000000
 	$(GO) test -timeout 60m -v ./robust/linear -run TestPlantedBugsAreCaught -planted
+	$(GO) test -timeout 60m -v ./robust/linear -run TestLinearizable -ops 1000000
 	$(GO) test -timeout 60m -v ./robust/delivery -run TestSeeds -seeds 10000 -table-seeds 100
 	$(GO) test -timeout 120m -v ./robust/fuzzapi -run TestAnswersAreAsDocumented -requests 20000 -statuses
 	$(GO) test -timeout 60m -v ./embedded -run TestDurability -every

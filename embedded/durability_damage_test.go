@@ -1,8 +1,10 @@
 package embedded
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"math/rand/v2"
 	"path"
@@ -205,8 +207,10 @@ func TestDurabilityFlippedBitsOfTheIndex(t *testing.T) {
 			}
 		} else {
 			_, err := wantBeginning(store, small.commits, len(small.commits))
-			if err != nil && !errors.Is(err, annals.ErrDamaged) {
-				t.Fatalf("bit %d of %s: %v", bit, file, err)
+			for _, err := range append(wantIndexed(t, store, small.commits), err) {
+				if err != nil && !errors.Is(err, annals.ErrDamaged) {
+					t.Fatalf("bit %d of %s: %v", bit, file, err)
+				}
 			}
 			if err = errors.Join(err, store.Close()); err != nil {
 				noticed++
@@ -221,6 +225,49 @@ func TestDurabilityFlippedBitsOfTheIndex(t *testing.T) {
 	}
 	t.Logf("%d of %d flips were noticed when the store was opened and read", noticed, flips)
 }
+
+// wantIndexed asks for each stream, type and id by the index, and for what an append has to
+// know, and returns the errors: each answer that is wrong is one that is not ErrDamaged.
+func wantIndexed(t *testing.T, s *annals.Store, commits []annals.Append) (errs []error) {
+	streams, types := map[string][]string{}, map[string][]string{}
+	for _, c := range commits {
+		for _, e := range c.Events {
+			streams[c.Stream] = append(streams[c.Stream], e.ID)
+			types[e.Type] = append(types[e.Type], e.ID)
+		}
+	}
+	check := func(what string, want []string, events iter.Seq2[annals.Event, error]) {
+		var got []string
+		for e, err := range events {
+			if err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", what, err))
+				return
+			}
+			got = append(got, e.ID)
+		}
+		if !slices.Equal(got, want) {
+			errs = append(errs, fmt.Errorf("%s has %q, want %q", what, got, want))
+		}
+	}
+	for stream, want := range streams {
+		check("stream "+stream, want, s.Stream(t.Context(), stream, nil))
+		if _, err := s.Append(t.Context(), stream, int64(len(want))-1, storetest.Event("late", "T", "1")); !errors.Is(err, annals.ErrConflict) {
+			errs = append(errs, fmt.Errorf("an append behind version %d of %s, which has %d: %w", len(want)-1, stream, len(want), cmp.Or(err, errAppended)))
+		}
+	}
+	for typ, want := range types {
+		check("type "+typ, want, s.Log(t.Context(), annals.Query{Types: []string{typ}}))
+	}
+	for _, c := range commits {
+		again, err := s.Append(t.Context(), c.Stream, annals.Any, c.Events...)
+		if err != nil || !again.Replayed {
+			errs = append(errs, fmt.Errorf("appending again to %s: %+v, %w", c.Stream, again, cmp.Or(err, errAppended)))
+		}
+	}
+	return errs
+}
+
+var errAppended = errors.New("it was appended")
 
 // wantWhole wants exactly these commits, and Verify to find nothing.
 func wantWhole(opts Options, commits []annals.Append) error {

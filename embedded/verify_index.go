@@ -2,7 +2,6 @@ package embedded
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
@@ -66,7 +65,7 @@ func (c *indexCheck) key(it *pebble.Iterator) error {
 
 // run checks a chunk of ids: in order, and with each address once in its run.
 func (c *indexCheck) run(key, value []byte) error {
-	if !isRunKey(key) || len(value) == 0 || len(value)%idPair != 0 || binary.BigEndian.Uint64(value) != uint64(keyOrdinal(key)) {
+	if !isRunChunk(key, value) {
 		c.v.problem("%s: a chunk of ids is damaged", c.d.index.dir)
 		return nil
 	}

@@ -145,6 +145,20 @@ func (a *Admission) enter(ctx context.Context) (*place, error) {
 	return nil, a.refuse("requests")
 }
 
+// Enter takes a place at work for what is served beside the interface, such as a page of
+// the console, or waits for one; leave gives it back. A nil Admission has room for all.
+// Errors: one of annals.CodeOverloaded; ctx's.
+func (a *Admission) Enter(ctx context.Context) (leave func(), err error) {
+	if a == nil {
+		return func() {}, nil
+	}
+	p, err := a.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return p.leave, nil
+}
+
 // give frees a place, for who has waited longest if there is room.
 func (a *Admission) give() {
 	a.mu.Lock()
@@ -265,8 +279,9 @@ func (s *server) enter(w *answered, r *request) (leave func(), err error) {
 	return p.leave, nil
 }
 
-// later tells who was refused for now when to come again.
-func later(w http.ResponseWriter, err error) {
+// RetryLater tells who was refused for now when to come again: it sets Retry-After where
+// err says that there was too much to do, or too much by one token.
+func RetryLater(w http.ResponseWriter, err error) {
 	var limit *access.LimitError
 	switch {
 	case errors.As(err, &limit):

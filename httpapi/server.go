@@ -252,7 +252,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, raw *http.Request) {
 		s.opts.Logger.Error("response cut off", "method", r.Method, "path", r.URL.Path, "error", err)
 		panic(http.ErrAbortHandler)
 	}
-	later(a, err)
+	RetryLater(a, err)
 	var refused *refusedIngest
 	p := NewProblem(err)
 	if errors.As(err, &refused) {

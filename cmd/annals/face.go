@@ -26,7 +26,7 @@ func (a *app) face(store *annals.Store, s *service, address string, opts *httpap
 	}
 	look := &console.Options{
 		Clock: opts.Clock, Logger: opts.Logger, Projections: opts.Projections, Reload: opts.Reload, Playbacks: opts.Playbacks, PlaybackTarget: opts.PlaybackTarget,
-		Authenticator: opts.Authenticator, StoreName: address, APIAddress: address, Ending: opts.Ending,
+		Authenticator: opts.Authenticator, StoreName: address, APIAddress: address, Ending: opts.Ending, Admission: opts.Admission,
 	}
 	if a.scheme() == "" {
 		look.Storage = (&diskUse{dir: a.store, clock: a.clock}).bytes

@@ -10,7 +10,7 @@
 //
 // Nothing in it runs code of its own while it is deployed: there are no custom
 // resources, and no functions but those of Annals. Each function may call what
-// its role needs and no more; grants.go lists it. Nobody may change or delete an
+// its role needs and no more; grants.go lists it. Nobody may update or delete an
 // item of the events table.
 //
 // The Terraform module in deploy/terraform makes the same.

@@ -1,5 +1,5 @@
-# What each function may call, and nothing else. Nobody may change or delete an
-# item of NAME-events.
+# What each function may call, and nothing else. Nobody may UpdateItem or DeleteItem on
+# NAME-events; PutItem is Annals' to make conditional, which IAM can't.
 
 data "aws_region" "current" {}
 data "aws_caller_identity" "current" {}

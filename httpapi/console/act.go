@@ -70,6 +70,11 @@ func (c *console) doAction(a *action, r *http.Request) (done, next string, err e
 	if a.typed && (target == "" || r.PostFormValue("confirm") != target) {
 		return "", "", annals.Invalid("confirm", "must be %q, typed as it is shown", target)
 	}
+	leave, err := c.opts.Admission.Enter(r.Context())
+	if err != nil {
+		return "", "", err
+	}
+	defer leave()
 	returned := false
 	defer func() {
 		note.Detail = done

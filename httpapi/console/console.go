@@ -35,6 +35,9 @@ type Options struct {
 	PlaybackTarget func(playback.Destination) (playback.Target, error)
 	// Authenticator recognizes who signs in; with nil everybody is access.Local.
 	Authenticator access.Authenticator
+	// Admission bounds how many pages and actions are at work, together with the
+	// requests of the API that has it; nil for any number. Live parts are bounded apart.
+	Admission *httpapi.Admission
 	// Storage says how many bytes the store takes on disk; nil where that is not known.
 	Storage func(ctx context.Context) (int64, error)
 	// StoreName is what command lines that pages show give as --store; APIAddress what

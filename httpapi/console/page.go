@@ -100,7 +100,7 @@ func (c *console) show(s *screen, w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p := c.page(s, w, r)
-	title, data, err := s.read(c, r)
+	title, data, err := c.admitted(s, r)
 	p.Title, p.Data = title, data
 	if err != nil {
 		c.problem(p, w, r, err)
@@ -111,6 +111,17 @@ func (c *console) show(s *screen, w http.ResponseWriter, r *http.Request) {
 		status = own.Status()
 	}
 	c.write(p, w, r, status)
+}
+
+// admitted reads what a page shows within a place at work, which a browser that is slow to
+// take the page does not hold.
+func (c *console) admitted(s *screen, r *http.Request) (title string, data any, err error) {
+	leave, err := c.opts.Admission.Enter(r.Context())
+	if err != nil {
+		return "", nil, err
+	}
+	defer leave()
+	return s.read(c, r)
 }
 
 func (c *console) page(s *screen, w http.ResponseWriter, r *http.Request) *page {
@@ -127,7 +138,8 @@ func (c *console) page(s *screen, w http.ResponseWriter, r *http.Request) *page 
 // problem shows err in place of the content.
 func (c *console) problem(p *page, w http.ResponseWriter, r *http.Request, err error) {
 	problem := httpapi.NewProblem(err)
-	if problem.Status >= http.StatusInternalServerError && r.Context().Err() == nil {
+	httpapi.RetryLater(w, err)
+	if problem.Status >= http.StatusInternalServerError && problem.Code != annals.CodeOverloaded && r.Context().Err() == nil {
 		c.opts.Logger.Error("console page failed", "path", r.URL.Path, "error", err)
 	}
 	p.Problem = &problem

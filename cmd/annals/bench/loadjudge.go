@@ -15,23 +15,24 @@ type Judgement struct {
 	Timed bool `json:"timed,omitempty"`
 }
 
-// flatFactor is how much more than the middle third of a run its last third may
-// have to pass for flat. The first third warms up.
+// flatFactor is how much more than the second sixth of a run its last sixth may have
+// to pass for flat. The first sixth warms up. In an hour 40 minutes lie between: what
+// grows by a quarter of a percent a minute does not pass.
 const flatFactor = 1.1
 
-// flat judges whether a series has stopped growing: by the medians of its last
-// third and of its middle third. What is over by less than slack passes, since a
-// handle more of ten is no growth. A series of fewer than six is too short to say.
+// flat judges whether a series has stopped growing: by the medians of its last sixth
+// and of its second sixth. What is over by less than slack passes, since a handle more
+// of ten is no growth. A series of fewer than twelve is too short to say.
 func flat(name, unit string, series []float64, slack float64) Judgement {
-	j := Judgement{Asked: fmt.Sprintf("%s flat: its median in the last third at most %.1f × that in the middle third", name, flatFactor), Timed: true}
-	third := len(series) / 3
-	if third < 2 {
+	j := Judgement{Asked: fmt.Sprintf("%s flat: its median in the last sixth at most %.1f × that in the second sixth", name, flatFactor), Timed: true}
+	sixth := len(series) / 6
+	if sixth < 2 {
 		j.Measured = fmt.Sprintf("%d samples, too few to say", len(series))
 		return j
 	}
-	middle, last := median(series[third:2*third]), median(series[2*third:])
-	j.Measured = fmt.Sprintf("%.4g → %.4g%s", middle, last, unit)
-	j.Met = last <= middle*flatFactor || last-middle <= slack
+	warm, last := median(series[sixth:2*sixth]), median(series[5*sixth:])
+	j.Measured = fmt.Sprintf("%.4g → %.4g%s", warm, last, unit)
+	j.Met = last <= warm*flatFactor || last-warm <= slack
 	return j
 }
 

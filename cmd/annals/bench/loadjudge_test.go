@@ -20,15 +20,15 @@ func TestFlatTellsGrowth(t *testing.T) {
 		met    bool
 	}{
 		"constant":                {series(30, func(int) float64 { return 100 }), 0, true},
-		"warms up and stays":      {series(30, func(i int) float64 { return 100 * float64(min(i, 10)) }), 0, true},
+		"warms up and stays":      {series(30, func(i int) float64 { return 100 * float64(min(i, 5)) }), 0, true},
 		"a saw":                   {series(90, func(i int) float64 { return 100 + 80*float64(i%7) }), 0, true},
 		"one spike":               {series(30, func(i int) float64 { return map[bool]float64{true: 9e9, false: 100}[i == 25] }), 0, true},
 		"a leak":                  {series(30, func(i int) float64 { return 100 + 10*float64(i) }), 0, false},
-		"a leak behind warming":   {series(90, func(i int) float64 { return 1000 + 8*float64(max(0, i-30)) }), 0, false},
+		"a leak behind warming":   {series(90, func(i int) float64 { return 1000 + 2*float64(max(0, i-15)) }), 0, false},
 		"a saw that climbs":       {series(90, func(i int) float64 { return 100 + 80*float64(i%7) + 5*float64(i) }), 0, false},
 		"two handles more of ten": {series(30, func(i int) float64 { return 10 + float64(i/10) }), 2, true},
 		"ten more of ten":         {series(30, func(i int) float64 { return 10 + 10*float64(i/20) }), 2, false},
-		"too short":               {series(5, func(int) float64 { return 100 }), 9, false},
+		"too short":               {series(11, func(int) float64 { return 100 }), 9, false},
 		"empty":                   {nil, 9, false},
 	} {
 		if j := flat("x", "", c.series, c.slack); j.Met != c.met {
