@@ -11,8 +11,8 @@ import (
 // first that the stream has. A client sends each event with a time, so that a server
 // takes the first event whose author gave none for another one.
 func TestPartlyStoredCommitsAreNamedByTheirFirstEvent(t *testing.T) {
-	plain := newEmbedded(t, "embedded")
-	for _, w := range []*world{plain, overHTTP(t, newEmbedded(t, "server"))} {
+	plain := newEmbedded(t, "embedded", nil)
+	for _, w := range []*world{plain, overHTTP(t, newEmbedded(t, "server", nil))} {
 		given := []annals.Event{{ID: "1", Type: "t", Time: w.at.options().Clock()}, {ID: "2", Type: "t"}, {ID: "3", Type: "t"}}
 		if _, err := w.store.Append(t.Context(), "a", 0, given[:2]...); err != nil {
 			t.Fatal(err)

@@ -2,6 +2,7 @@ package robust
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -38,7 +39,8 @@ type generator struct {
 	commits  []annals.Commit
 	appends  []annals.Append // that were stored, as they were given
 	end      int64
-	drawn    int // ids
+	drawn    int  // ids
+	subjects bool // events may name some
 }
 
 func newGenerator(seed uint64) *generator {
@@ -71,6 +73,8 @@ func (g *generator) next() operation {
 		return g.streams()
 	case n < 98:
 		return g.wait()
+	case n < 99 && g.subjects:
+		return g.erasure()
 	}
 	return operation{name: "end", do: func(t *testing.T, w *world) (a answer) {
 		end, err := w.store.End(t.Context())
@@ -105,9 +109,29 @@ func (g *generator) newAppend() annals.Append {
 		count = 60
 	}
 	for range count {
-		a.Events = append(a.Events, g.event())
+		e := g.event()
+		if g.subjects && g.n(3) == 0 {
+			e.Attributes = maps.Clone(e.Attributes)
+			if e.Attributes == nil {
+				e.Attributes = map[string]string{}
+			}
+			e.Attributes[annals.SubjectAttribute] = g.person()
+		}
+		a.Events = append(a.Events, e)
 	}
 	return a
+}
+
+func (g *generator) person() string { return fmt.Sprint("person-", g.n(6)) }
+
+// erasure fences a subject in the keys that all worlds have.
+func (g *generator) erasure() operation {
+	person := g.person()
+	return operation{name: "erasure", detail: person, do: func(t *testing.T, w *world) (a answer) {
+		_, err := w.keys.Fence(t.Context(), person)
+		a.error(err)
+		return a
+	}}
 }
 
 func (g *generator) appending(a annals.Append) operation {

@@ -19,6 +19,8 @@ import (
 	"github.com/eb901187/annals/dynamo"
 	"github.com/eb901187/annals/embedded"
 	"github.com/eb901187/annals/httpapi"
+	"github.com/eb901187/annals/subject"
+	"github.com/eb901187/annals/subject/subjecttest"
 )
 
 var (
@@ -39,10 +41,15 @@ type world struct {
 	// number gives positions to all that is appended, up to a position; nil where
 	// appends do.
 	number func(t *testing.T, end int64)
+	// keys are those of data subjects, the same ones for all worlds; nil without.
+	keys *subject.Keyring
 }
 
 // moment is the clock and the ids of a world: they follow from the operation.
-type moment struct{ operation, ids int }
+type moment struct {
+	operation, ids int
+	sealer         annals.Sealer
+}
 
 func (m *moment) next() { m.operation, m.ids = m.operation+1, 0 }
 
@@ -52,13 +59,14 @@ func (m *moment) options() *annals.Options {
 			return time.Date(2026, 3, 1, 0, 0, m.operation, 123456789, time.FixedZone("", 3600))
 		},
 		NewID:  func() string { m.ids++; return fmt.Sprintf("own-%d-%d", m.operation, m.ids) },
-		Source: "metamorphic",
+		Source: "metamorphic", Sealer: m.sealer,
 	}
 }
 
 // The same operations, drawn at random, are done on an embedded store, on one in
 // DynamoDB, and through a client of a server of each. All must answer the same: the
-// events and commits to the byte, and errors with their codes and facts.
+// events and commits to the byte, and errors with their codes and facts. In every other
+// round the stores have keys of data subjects, of whom some are erased.
 func TestMetamorphic(t *testing.T) {
 	seed := *roundSeed
 	if seed == 0 {
@@ -72,7 +80,11 @@ func TestMetamorphic(t *testing.T) {
 			address := dynamo.Address{Region: "us-east-1", Endpoint: endpoint, S3Endpoint: s3, Bucket: "metamorphic"}
 			direct, served := address, address
 			direct.Name, served.Name = fmt.Sprint("direct", i), fmt.Sprint("served", i)
-			worlds := []*world{newEmbedded(t, "embedded"), newDynamo(t, direct), overHTTP(t, newEmbedded(t, "server")), overHTTP(t, newDynamo(t, served))}
+			var keys *subject.Keyring
+			if i%2 == 1 {
+				keys = subjecttest.Keyring(t)
+			}
+			worlds := []*world{newEmbedded(t, "embedded", keys), newDynamo(t, direct, keys), overHTTP(t, newEmbedded(t, "server", keys)), overHTTP(t, newDynamo(t, served, keys))}
 			if err := play(t, seed+i, worlds, done); err != nil {
 				t.Fatalf("%v\nrepeat with -run 'TestMetamorphic$' -runs 1 -round %d", err, seed+i)
 			}
@@ -87,6 +99,7 @@ func TestMetamorphic(t *testing.T) {
 // play does a round and returns the first difference.
 func play(t *testing.T, seed uint64, worlds []*world, done map[string]int) error {
 	g := newGenerator(seed)
+	g.subjects = worlds[0].keys != nil
 	for n := range operations {
 		op := g.next()
 		done[op.name]++
@@ -143,17 +156,26 @@ func sameChains(t *testing.T, a, b *world) error {
 	return nil
 }
 
-func newEmbedded(t *testing.T, name string) *world {
-	at := &moment{}
+// newMoment is one of a store that seals with keys; nil for none.
+func newMoment(keys *subject.Keyring) *moment {
+	m := &moment{}
+	if keys != nil {
+		m.sealer = keys
+	}
+	return m
+}
+
+func newEmbedded(t *testing.T, name string, keys *subject.Keyring) *world {
+	at := newMoment(keys)
 	store, err := embedded.Open("store", &embedded.Options{FS: vfs.NewMem(), Logger: slog.New(slog.DiscardHandler), Store: at.options()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	closeAtEnd(t, store)
-	return &world{name: name, store: store, at: at}
+	return &world{name: name, store: store, at: at, keys: keys}
 }
 
-func newDynamo(t *testing.T, address dynamo.Address) *world {
+func newDynamo(t *testing.T, address dynamo.Address, keys *subject.Keyring) *world {
 	if err := dynamo.Init(t.Context(), address, nil, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +183,7 @@ func newDynamo(t *testing.T, address dynamo.Address) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := &moment{}
+	at := newMoment(keys)
 	store := annals.New(driver, at.options())
 	closeAtEnd(t, store)
 	// Not a worker that runs: what is in the log is the same then in every run.
@@ -181,7 +203,7 @@ func newDynamo(t *testing.T, address dynamo.Address) *world {
 		}
 		t.Fatalf("the log of %s does not come to end at position %d", address.Name, end)
 	}
-	return &world{name: "DynamoDB", store: store, at: at, late: true, number: number}
+	return &world{name: "DynamoDB", store: store, at: at, late: true, number: number, keys: keys}
 }
 
 // overHTTP is a client of a server of a world's store.
@@ -197,7 +219,7 @@ func overHTTP(t *testing.T, under *world) *world {
 		t.Fatal(err)
 	}
 	closeAtEnd(t, store)
-	return &world{name: "HTTP over " + under.name, store: store, at: at, late: under.late, number: under.number}
+	return &world{name: "HTTP over " + under.name, store: store, at: at, late: under.late, number: under.number, keys: under.keys}
 }
 
 func closeAtEnd(t *testing.T, store *annals.Store) {
@@ -227,7 +249,7 @@ func TestMetamorphicFindsDifferences(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			found := 0
 			for seed := range uint64(4) {
-				plain, other := newEmbedded(t, "embedded"), newEmbedded(t, "altered")
+				plain, other := newEmbedded(t, "embedded", nil), newEmbedded(t, "altered", nil)
 				driver := &altered{embeddedDriver: newDriver(t)}
 				change(driver)
 				other.store = annals.New(driver, other.at.options())
