@@ -91,6 +91,7 @@ type ProcessUsage struct {
 	Anonymous  int64         `json:"anonymousBytes"` // resident, without files' pages: what the process itself has taken
 	Heap       int64         `json:"heapBytes"`      // of Go, in use
 	FDs        int           `json:"fds"`
+	Tables     int           `json:"tables"` // of FDs: those of Pebble's tables
 	Goroutines int           `json:"goroutines"`
 	CPU        time.Duration `json:"-"` // since its start
 }
@@ -125,6 +126,12 @@ func usageOf(pid int) (u ProcessUsage, err error) {
 		return u, err
 	}
 	u.FDs = len(files)
+	for _, file := range files {
+		// One that was closed meanwhile is none.
+		if target, err := os.Readlink(filepath.Join(proc, "fd", file.Name())); err == nil && strings.HasSuffix(target, ".sst") {
+			u.Tables++
+		}
+	}
 	u.CPU, err = cpuOf(proc)
 	return u, err
 }
