@@ -3,12 +3,16 @@ package erase_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/consumer"
+	"github.com/eb901187/annals/projection"
+	"github.com/eb901187/annals/subject"
 	"github.com/eb901187/annals/subject/erase"
+	"github.com/eb901187/annals/view/pebbleview"
 )
 
 // No projection asks for the subject's event, and an operator has edited it for a reaction
@@ -56,5 +60,35 @@ func TestErasureOfWhatOnlyAReactionParked(t *testing.T) {
 	w.end()
 	if left := found(t, p.dir, secretOfP1); len(left) > 0 {
 		t.Errorf("the secret is in %v", left)
+	}
+}
+
+// A projection that an operator has paused is named, and not waited for.
+func TestErasureDoesNotWaitForWhatIsPaused(t *testing.T) {
+	p := inDirectory(t, pebbleViews)
+	p.stateless = true
+	w := p.open(t)
+	w.append(t, "person-p1", about("p1", "named", "person-named", secretOfP1))
+	definition, err := projection.Parse("later.yaml", []byte(files["people"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	views := pebbleview.Memory()
+	t.Cleanup(func() { _ = views.Close() }) // it is in memory
+	set, err := projection.Open(t.Context(), w.store, views, []*projection.Projection{definition}, &projection.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := set.Pause(t.Context(), "later"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	do, err := erase.New(erase.Options{Store: w.store, Keys: w.keyring, Views: set, Pause: func(context.Context) { stop() }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := do(ctx, subject.Request{Subject: "p1"})
+	if err != nil || r.Complete || len(r.Views) != 1 || r.Views[0].Outcome != subject.Left || !strings.Contains(r.Views[0].Note, "paused") {
+		t.Fatalf("%+v, %v", r.Views, err)
 	}
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/eb901187/annals"
+	"github.com/eb901187/annals/consumer"
 	"github.com/eb901187/annals/projection"
 	"github.com/eb901187/annals/subject"
 )
@@ -52,7 +54,7 @@ func (e *erasure) views(ctx context.Context) error {
 // deletes all others.
 func (e *erasure) rebuild(ctx context.Context, v *subject.ViewReceipt) error {
 	number, err := e.begin(ctx, v)
-	if err != nil {
+	if err != nil || v.Outcome == subject.Left {
 		return err
 	}
 	if err := e.At(StepSwitching); err != nil {
@@ -86,6 +88,7 @@ func (e *erasure) rebuild(ctx context.Context, v *subject.ViewReceipt) error {
 }
 
 // begin begins a generation behind the destruction of the key, and returns its number.
+// Where none can be begun, v says that it is left, and why.
 func (e *erasure) begin(ctx context.Context, v *subject.ViewReceipt) (int, error) {
 	name := v.Projection
 	for {
@@ -115,6 +118,9 @@ func (e *erasure) begin(ctx context.Context, v *subject.ViewReceipt) (int, error
 			return number, err
 		}
 		// The first generation is not complete yet: Rebuild goes on with it.
+		if paused(&info, number, v) {
+			return 0, nil
+		}
 		if e.Pause(ctx); ctx.Err() != nil {
 			return 0, ctx.Err()
 		}
@@ -143,11 +149,25 @@ func (e *erasure) follow(ctx context.Context, v *subject.ViewReceipt, number int
 			v.Outcome = subject.Left
 			v.Note = fmt.Sprintf("generation %d is built and holds no data of the subject, but can't go live: %v; see to that, switch, and erase again", number, err)
 			return false, nil
+		case paused(&info, number, v):
+			return false, nil
 		}
 		if e.Pause(ctx); ctx.Err() != nil {
 			return false, ctx.Err()
 		}
 	}
+}
+
+// paused reports whether an operator has stopped a generation, which time won't take
+// further; v says so then.
+func paused(info *projection.Info, number int, v *subject.ViewReceipt) bool {
+	halted := func(g projection.Generation) bool { return g.Number == number && g.Status.State == consumer.Paused }
+	if !slices.ContainsFunc(info.Generations, halted) {
+		return false
+	}
+	v.Outcome = subject.Left
+	v.Note = fmt.Sprintf("generation %d is paused: resume it, and erase again", number)
+	return true
 }
 
 // stuck reports whether time won't make a generation ready: it is gone, or it has come
