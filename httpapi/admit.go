@@ -27,7 +27,7 @@ type AdmissionLimits struct {
 	Waiting int
 	Wait    time.Duration
 	// Followers is how many have no end of their own: they follow the log or a
-	// playback, or wait for a position. They don't count as Requests.
+	// playback, wait for a position, or erase. They don't count as Requests.
 	Followers int
 }
 
@@ -252,11 +252,12 @@ func (b *placedBody) Read(p []byte) (int, error) {
 	return b.ReadCloser.Read(p)
 }
 
-// waits reports whether the request has no end of its own: it follows, or waits for a
-// position, as one that names a version does for a second at least.
+// waits reports whether the request has no end of its own: it follows, waits for a
+// position, as one that names a version does for a second at least, or for the views
+// that an erasure builds anew.
 func (r *request) waits() bool {
 	a := args{r: r}
-	return r.route.follows || a.flag("follow") || r.params.Has("wait") || r.params.Has("version")
+	return r.route.follows || r.route.group == GroupErase || a.flag("follow") || r.params.Has("wait") || r.params.Has("version")
 }
 
 // enter takes the place that the request needs; leave gives it back.

@@ -37,7 +37,8 @@ func sealingWith(t *testing.T, keyring *subject.Keyring, at func(erase.Step) err
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(New(store, &Options{Logger: quiet, Eraser: eraser, Authenticator: roleTokens{}, NoteActions: true, Ending: ending}))
+	server := httptest.NewServer(New(store, &Options{Logger: quiet, Eraser: eraser, Authenticator: roleTokens{}, NoteActions: true, Ending: ending,
+		Admission: NewAdmission(AdmissionLimits{Requests: 1, Waiting: 8, Wait: 5 * time.Second})}))
 	t.Cleanup(func() {
 		server.Close()
 		if err := store.Close(); err != nil {
@@ -130,6 +131,9 @@ func TestErasureGoesOnWithoutItsClient(t *testing.T) {
 	leave()
 	if status, err := end(); !errors.Is(err, context.Canceled) {
 		t.Fatalf("the client that left: %s, %v", status, err)
+	}
+	if status, _, text := s.do(t, "GET", "/v1/events", "", bearing("read")); status != 200 {
+		t.Errorf("beside an erasure: %d %s", status, text)
 	}
 	close(goOn)
 	for e, err := range s.store.Follow(t.Context(), annals.Query{Prefix: erase.Stream}) {
