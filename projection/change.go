@@ -148,6 +148,10 @@ func (s *Set) takeOver(ctx context.Context, name string, g *generations, change 
 	return err
 }
 
+// ErrMoreParked is why a Switch is refused where the generation has parked events that the
+// live one has not.
+var ErrMoreParked = errors.New("more is parked than for the live generation")
+
 // ready reports why a generation should not go live yet.
 func (s *Set) ready(ctx context.Context, name string, live, next int) error {
 	behind, err := s.behind(ctx, name, next, live)
@@ -162,8 +166,9 @@ func (s *Set) ready(ctx context.Context, name string, live, next int) error {
 		return err
 	}
 	return &annals.Error{
-		Code: annals.CodeConflict, Message: fmt.Sprintf("generation %d of projection %s has %d parked events that the live one has folded: documents would be missing them", next, name, missing),
-		Hint: "annals parked list " + generationName(name, next) + " shows them; --force switches all the same",
+		Code: annals.CodeConflict, Err: ErrMoreParked,
+		Message: fmt.Sprintf("generation %d of projection %s has %d parked events that the live one has folded: documents would be missing them", next, name, missing),
+		Hint:    "annals parked list " + generationName(name, next) + " shows them; --force switches all the same",
 	}
 }
 

@@ -92,3 +92,44 @@ func TestErasureDoesNotWaitForWhatIsPaused(t *testing.T) {
 		t.Fatalf("%+v, %v", r.Views, err)
 	}
 }
+
+// A rebuilt generation that has parked another event than the live one, and as many, can't go
+// live: it is named, and not waited for.
+func TestErasureDoesNotWaitForWhatStaysParked(t *testing.T) {
+	was := files
+	files = map[string]string{"careful": "query: {types: [person-named, deposited]}\nfold:\n  person-named: 'if $event.data.name == \"" + secretOfP2 + "\" then error(\"refused\") else {name: $event.data.name} end'\n" +
+		"  deposited: 'if .name then . else error(\"nobody\") end'\n"}
+	t.Cleanup(func() { files = was })
+	p := inDirectory(t, pebbleViews)
+	p.stateless = true
+	w := p.open(t)
+	for name, text := range map[string]string{"p1": secretOfP1, "p2": secretOfP2} {
+		w.append(t, "person-"+name, about(name, "named", "person-named", text))
+	}
+	// Folded where there is a name, and parked where that was erased.
+	w.append(t, "person-p1", annals.Event{ID: "d", Type: "deposited", Data: []byte(`{}`)})
+	w.settle(t)
+	if err := w.set.Pause(t.Context(), "careful"); err != nil {
+		t.Fatal(err)
+	}
+	control := w.set.Control("careful@1")
+	for parked, err := range control.Parked(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The paused generation keeps it parked, and the next one handles it.
+		if err := control.Edit(t.Context(), parked.Position, []byte(`{"name":"mended"}`), "why"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	defer stop()
+	do, err := erase.New(erase.Options{Store: w.store, Keys: w.keyring, Views: w.set})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := do(ctx, subject.Request{Subject: "p1"})
+	if err != nil || r.Complete || len(r.Views) != 1 || r.Views[0].Outcome != subject.Left || !strings.Contains(r.Views[0].Note, "can't go live") {
+		t.Fatalf("%+v, %v", r.Views, err)
+	}
+}

@@ -130,6 +130,7 @@ func (e *erasure) begin(ctx context.Context, v *subject.ViewReceipt) (int, error
 // follow waits until a generation has come as far as the live one, and switches. Where
 // it can't be switched to, done is false and v says why.
 func (e *erasure) follow(ctx context.Context, v *subject.ViewReceipt, number int) (done bool, err error) {
+	parked := int64(0) // the position at which it first had more parked; 0 while it has not
 	for {
 		_, err := e.Views.Switch(ctx, v.Projection, number, false)
 		if err == nil {
@@ -142,10 +143,13 @@ func (e *erasure) follow(ctx context.Context, v *subject.ViewReceipt, number int
 		if showErr != nil {
 			return false, showErr
 		}
+		if parked == 0 && errors.Is(err, projection.ErrMoreParked) {
+			parked = positionOf(&info, number)
+		}
 		switch {
 		case info.Live == number: // somebody else has switched
 			return true, nil
-		case e.stuck(&info, number):
+		case stuck(&info, number, parked):
 			v.Outcome = subject.Left
 			v.Note = fmt.Sprintf("generation %d is built and holds no data of the subject, but can't go live: %v; see to that, switch, and erase again", number, err)
 			return false, nil
@@ -170,9 +174,18 @@ func paused(info *projection.Info, number int, v *subject.ViewReceipt) bool {
 	return true
 }
 
-// stuck reports whether time won't make a generation ready: it is gone, or it has come
-// as far as the live one and has more parked.
-func (e *erasure) stuck(info *projection.Info, number int) bool {
+func positionOf(info *projection.Info, number int) int64 {
+	for i := range info.Generations {
+		if g := &info.Generations[i]; g.Number == number {
+			return g.Status.Position
+		}
+	}
+	return 0
+}
+
+// stuck reports whether time won't make a generation ready: it is gone, or it had more
+// parked at a position that the live one has passed, or never will.
+func stuck(info *projection.Info, number int, parked int64) bool {
 	var live, next *projection.Generation
 	for i := range info.Generations {
 		switch g := &info.Generations[i]; g.Number {
@@ -185,5 +198,5 @@ func (e *erasure) stuck(info *projection.Info, number int) bool {
 	if live == nil || next == nil || next.Role != projection.Building {
 		return true
 	}
-	return next.Status.Position >= live.Status.Position && next.Status.Parked > live.Status.Parked
+	return parked > 0 && (live.Status.Position >= parked || live.Status.State == consumer.Paused)
 }
