@@ -148,8 +148,8 @@ func (s *Set) takeOver(ctx context.Context, name string, g *generations, change 
 	return err
 }
 
-// ErrMoreParked is why a Switch is refused where the generation has parked events that the
-// live one has not.
+// ErrMoreParked is why a Switch is refused for good where the generation has parked events
+// that the live one has folded, or, as it is paused, won't reach.
 var ErrMoreParked = errors.New("more is parked than for the live generation")
 
 // ready reports why a generation should not go live yet.
@@ -161,41 +161,51 @@ func (s *Set) ready(ctx context.Context, name string, live, next int) error {
 	if behind != "" {
 		return &annals.Error{Code: annals.CodeConflict, Message: behind, Hint: "wait until it has caught up; annals projection show " + name}
 	}
-	missing, err := s.parkedBeside(ctx, name, live, next)
+	status, err := s.status(ctx, name, live) // before the lists are read
+	if err != nil {
+		return err
+	}
+	missing, first, err := s.parkedBeside(ctx, name, live, next)
 	if err != nil || missing == 0 {
 		return err
 	}
+	var cause error
+	if first <= status.Position || status.State == consumer.Paused {
+		cause = ErrMoreParked
+	}
 	return &annals.Error{
-		Code: annals.CodeConflict, Err: ErrMoreParked,
+		Code: annals.CodeConflict, Err: cause,
 		Message: fmt.Sprintf("generation %d of projection %s has %d parked events that the live one has folded: documents would be missing them", next, name, missing),
 		Hint:    "annals parked list " + generationName(name, next) + " shows them; --force switches all the same",
 	}
 }
 
 // parkedBeside counts the events that are parked for generation next but not for
-// the live one.
-func (s *Set) parkedBeside(ctx context.Context, name string, live, next int) (missing int, err error) {
+// the live one, of which first is the position of the first.
+func (s *Set) parkedBeside(ctx context.Context, name string, live, next int) (missing int, first int64, err error) {
 	too, stop := iter.Pull2(s.control(name, live).Parked(ctx))
 	defer stop()
 	at := int64(0) // the position of the live one's parked event at hand
 	for p, err := range s.control(name, next).Parked(ctx) {
 		if err != nil {
-			return missing, err
+			return missing, first, err
 		}
 		for at < p.Position {
 			other, err, ok := too()
 			if err != nil {
-				return missing, err
+				return missing, first, err
 			}
 			if at = other.Position; !ok {
 				at = math.MaxInt64
 			}
 		}
 		if at != p.Position {
-			missing++
+			if missing++; missing == 1 {
+				first = p.Position
+			}
 		}
 	}
-	return missing, nil
+	return missing, first, nil
 }
 
 // Rollback makes the generation live that was so before the last Switch, and leaves

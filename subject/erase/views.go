@@ -130,7 +130,6 @@ func (e *erasure) begin(ctx context.Context, v *subject.ViewReceipt) (int, error
 // follow waits until a generation has come as far as the live one, and switches. Where
 // it can't be switched to, done is false and v says why.
 func (e *erasure) follow(ctx context.Context, v *subject.ViewReceipt, number int) (done bool, err error) {
-	parked := int64(0) // the position at which it first had more parked; 0 while it has not
 	for {
 		_, err := e.Views.Switch(ctx, v.Projection, number, false)
 		if err == nil {
@@ -143,13 +142,10 @@ func (e *erasure) follow(ctx context.Context, v *subject.ViewReceipt, number int
 		if showErr != nil {
 			return false, showErr
 		}
-		if parked == 0 && errors.Is(err, projection.ErrMoreParked) {
-			parked = positionOf(&info, number)
-		}
 		switch {
 		case info.Live == number: // somebody else has switched
 			return true, nil
-		case stuck(&info, number, parked):
+		case errors.Is(err, projection.ErrMoreParked), gone(&info, number):
 			v.Outcome = subject.Left
 			v.Note = fmt.Sprintf("generation %d is built and holds no data of the subject, but can't go live: %v; see to that, switch, and erase again", number, err)
 			return false, nil
@@ -174,29 +170,11 @@ func paused(info *projection.Info, number int, v *subject.ViewReceipt) bool {
 	return true
 }
 
-func positionOf(info *projection.Info, number int) int64 {
-	for i := range info.Generations {
-		if g := &info.Generations[i]; g.Number == number {
-			return g.Status.Position
-		}
+// gone reports whether a generation is not being built any more, or nothing is live.
+func gone(info *projection.Info, number int) bool {
+	is := func(number int) func(projection.Generation) bool {
+		return func(g projection.Generation) bool { return g.Number == number }
 	}
-	return 0
-}
-
-// stuck reports whether time won't make a generation ready: it is gone, or it had more
-// parked at a position that the live one has passed, or never will.
-func stuck(info *projection.Info, number int, parked int64) bool {
-	var live, next *projection.Generation
-	for i := range info.Generations {
-		switch g := &info.Generations[i]; g.Number {
-		case info.Live:
-			live = g
-		case number:
-			next = g
-		}
-	}
-	if live == nil || next == nil || next.Role != projection.Building {
-		return true
-	}
-	return parked > 0 && (live.Status.Position >= parked || live.Status.State == consumer.Paused)
+	next := slices.IndexFunc(info.Generations, is(number))
+	return next < 0 || info.Generations[next].Role != projection.Building || !slices.ContainsFunc(info.Generations, is(info.Live))
 }
