@@ -118,20 +118,17 @@ var projectionRoutes = []route{
 	},
 }
 
-// or adds statuses of problems to answers.
-func or(answers map[int]answer, problems ...int) map[int]answer {
-	for _, status := range problems {
-		answers[status] = problemAnswer
-	}
-	return answers
-}
-
-// changeAnswers are those of what reads or changes projections and consumers.
-func changeAnswers(schema string) map[int]answer {
-	return map[int]answer{
+// changeAnswers are those of what reads or changes projections and consumers, with the
+// statuses of further problems.
+func changeAnswers(schema string, problems ...int) map[int]answer {
+	all := map[int]answer{
 		200: {"as it is now; with dryRun, what would change", []string{mediaJSON}, schema},
 		400: problemAnswer, 403: problemAnswer, 404: problemAnswer, 409: problemAnswer, 413: problemAnswer, 500: problemAnswer, 503: problemAnswer, 504: problemAnswer, 507: problemAnswer,
 	}
+	for _, status := range problems {
+		all[status] = problemAnswer
+	}
+	return all
 }
 
 var reasonParam = param{"reason", "string", "why, for those who come later"}
@@ -174,7 +171,7 @@ var parkedRoutes = []route{
 		method: "PUT", path: parkedPath + "/{position}", group: GroupOperate, what: "parked.edit", id: "editParked",
 		summary: "Handle a parked event with the body as its data, now and in every rebuild; the log keeps the event as it is.",
 		query:   []param{reasonParam}, accepts: []string{"*/*"},
-		answers: or(changeAnswers("Asked"), 410), handle: withProjections((*server).edit),
+		answers: changeAnswers("Asked", 410), handle: withProjections((*server).edit),
 	},
 	{
 		method: "DELETE", path: parkedPath + "/{position}", group: GroupOperate, what: "parked.drop", id: "dropParked",

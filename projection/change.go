@@ -150,7 +150,7 @@ func (s *Set) takeOver(ctx context.Context, name string, g *generations, change 
 
 // ErrMoreParked is why a Switch is refused for good where the generation has parked events
 // that the live one has folded, or, as it is paused, won't reach.
-var ErrMoreParked = errors.New("more is parked than for the live generation")
+var ErrMoreParked = errors.New("documents would be missing them")
 
 // ready reports why a generation should not go live yet.
 func (s *Set) ready(ctx context.Context, name string, live, next int) error {
@@ -169,15 +169,14 @@ func (s *Set) ready(ctx context.Context, name string, live, next int) error {
 	if err != nil || missing == 0 {
 		return err
 	}
-	var cause error
+	refusal := &annals.Error{
+		Code: annals.CodeConflict, Message: fmt.Sprintf("generation %d of projection %s has %d parked events that the live one has not", next, name, missing),
+		Hint: "annals parked list " + generationName(name, next) + " shows them; --force switches all the same",
+	}
 	if first <= status.Position || status.State == consumer.Paused {
-		cause = ErrMoreParked
+		refusal.Err = ErrMoreParked
 	}
-	return &annals.Error{
-		Code: annals.CodeConflict, Err: cause,
-		Message: fmt.Sprintf("generation %d of projection %s has %d parked events that the live one has folded: documents would be missing them", next, name, missing),
-		Hint:    "annals parked list " + generationName(name, next) + " shows them; --force switches all the same",
-	}
+	return refusal
 }
 
 // parkedBeside counts the events that are parked for generation next but not for

@@ -23,7 +23,7 @@ func (f *limitFlags) add(c *cobra.Command) {
 	c.Flags().IntVar(&f.requests, "max-requests", d.Requests, "requests at work at a time; 0 for any number")
 	c.Flags().IntVar(&f.waiting, "max-waiting", d.Waiting, "requests that wait for a place at work; more are refused at once")
 	c.Flags().DurationVar(&f.wait, "max-wait", d.Wait, "how long a request waits for a place at work, and is refused then")
-	c.Flags().IntVar(&f.followers, "max-followers", d.Followers, "requests that follow, or wait for a position, at a time; 0 for any number")
+	c.Flags().IntVar(&f.followers, "max-followers", d.Followers, "requests that follow, wait for a position, or erase a data subject, at a time; 0 for any number")
 	c.Flags().StringVar(&f.rate, "max-rate", "", "requests that the holder of a token may send, such as 100/s, or 100/s:200 with a burst of 200; a token may have its own")
 }
 
