@@ -48,9 +48,7 @@ func TestGenerationsOfOlderDefinitionsAreDeleted(t *testing.T) {
 		t.Fatalf("%+v, %v", receipt, err)
 	}
 	w.end()
-	if left := found(t, p.dir, secretOfP1); len(left) > 0 {
-		t.Errorf("the secret is in %v; %+v", left, receipt.Views)
-	}
+	p.wantNowhere(t, secretOfP1)
 }
 
 // What was stored in clear, before there were keys, stays so, and the receipt says it.
@@ -98,9 +96,7 @@ func TestErasuresAtOnce(t *testing.T) {
 	all.Wait()
 	w.end()
 	for _, secret := range []string{secretOfP1, secretOfP2} {
-		if left := found(t, p.dir, secret); len(left) > 0 {
-			t.Errorf("%s is in %v", secret, left)
-		}
+		p.wantNowhere(t, secret)
 	}
 }
 
@@ -131,9 +127,7 @@ func TestErasureUnderLoad(t *testing.T) {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	w.end()
-	if left := found(t, p.dir, secretOfP1); len(left) > 0 {
-		t.Errorf("the secret is in %v", left)
-	}
+	p.wantNowhere(t, secretOfP1)
 }
 
 // Keys that never sealed for a subject have nothing to destroy: a tombstone among them is no
@@ -234,8 +228,6 @@ func TestErasureThatDiesWithinADeletion(t *testing.T) {
 		}
 		w.wantErased(t)
 		w.end()
-		if left := found(t, p.dir, secretOfP1); len(left) > 0 {
-			t.Fatalf("behind deletion %d the secret is in %v", dies, left)
-		}
+		p.wantNowhere(t, secretOfP1)
 	}
 }

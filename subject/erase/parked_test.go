@@ -58,9 +58,7 @@ func TestErasureOfWhatOnlyAReactionParked(t *testing.T) {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	w.end()
-	if left := found(t, p.dir, secretOfP1); len(left) > 0 {
-		t.Errorf("the secret is in %v", left)
-	}
+	p.wantNowhere(t, secretOfP1)
 }
 
 // A projection that an operator has paused is named, and not waited for.

@@ -256,3 +256,11 @@ func found(t *testing.T, dir, text string) (paths []string) {
 	}
 	return paths
 }
+
+// wantNowhere wants text in no file of the place, which nobody has open.
+func (p *place) wantNowhere(t *testing.T, text string) {
+	t.Helper()
+	if left := found(t, p.dir, text); len(left) > 0 {
+		t.Errorf("the secret is in %v", left)
+	}
+}
