@@ -19,8 +19,8 @@ import (
 	"github.com/eb901187/annals/storetest"
 )
 
-// A smallStore is a closed store of a few kilobytes with sealed segments, and what was
-// appended to it. Its newest commit has sectors of nothing but zeros.
+// A smallStore is a closed store of a few kilobytes with sealed segments, two sealed
+// tails, and what was appended to it. Its newest commit has sectors of nothing but zeros.
 type smallStore struct {
 	fs      *vfs.MemFS
 	commits []annals.Append
@@ -54,6 +54,10 @@ func makeSmallStore(t *testing.T) smallStore {
 		if _, err := s.Append(t.Context(), a.Stream, a.Expected, a.Events...); err != nil {
 			t.Fatal(err)
 		}
+		d.sealing.Wait()
+	}
+	if runs := *d.index.runs.Load(); len(runs) != 2 {
+		t.Fatalf("%d tails are sealed, want 2", len(runs))
 	}
 	for _, segment := range d.log.segments() {
 		end := prologueSize + int64(0)

@@ -9,7 +9,6 @@ import (
 	"maps"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -70,7 +69,7 @@ func openIndex(fs vfs.FS, dir string, logger *slog.Logger) (*index, error) {
 	cache := pebble.NewCache(indexCacheBytes)
 	defer cache.Unref()
 	opts := &pebble.Options{
-		FS: orderedFS{fs}, Cache: cache, DisableWAL: true, Logger: pebbleLogger{logger, dir},
+		FS: indexFS{fs}, Cache: cache, DisableWAL: true, Logger: pebbleLogger{logger, dir},
 		FormatMajorVersion: pebble.FormatMinSupported,
 	}
 	// Pebble's own answer to a damaged block is to end the process; here the read
@@ -113,21 +112,6 @@ func openPebble(dir string, opts *pebble.Options) (db *pebble.DB, err error) {
 		}
 	}()
 	return pebble.Open(dir, opts)
-}
-
-// orderedFS syncs a directory before a marker is made in it. Pebble's markers name a
-// manifest that it has written but whose place in the directory it syncs together with
-// the marker's: on a file system that may keep the one and lose the other, a crash
-// between would leave an index that can't be opened.
-type orderedFS struct{ vfs.FS }
-
-func (f orderedFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
-	if strings.HasPrefix(f.PathBase(name), "marker.") {
-		if err := syncDir(f, f.PathDir(name)); err != nil {
-			return nil, err
-		}
-	}
-	return f.FS.Create(name, category)
 }
 
 // pebbleLogger passes on what asks for a person. Pebble calls Fatalf where it

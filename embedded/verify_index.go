@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
@@ -65,7 +66,7 @@ func (c *indexCheck) key(it *pebble.Iterator) error {
 
 // run checks a chunk of ids: in order, and with each address once in its run.
 func (c *indexCheck) run(key, value []byte) error {
-	if !isRunChunk(key, value) {
+	if !isRunKey(key) || len(value) == 0 || len(value)%idPair != 0 || binary.BigEndian.Uint64(value) != uint64(keyOrdinal(key)) {
 		c.v.problem("%s: a chunk of ids is damaged", c.d.index.dir)
 		return nil
 	}
