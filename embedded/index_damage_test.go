@@ -45,7 +45,7 @@ func (s *smallStore) wantNoWrongAnswer(t *testing.T, opts Options, file string, 
 
 // The footers of Pebble's tables have no checksum in the index's format: each of their bits is
 // flipped, of which one makes a table read as of the format after, with other values.
-func TestFlippedBitsOfFooters(t *testing.T) {
+func TestDurabilityFlippedBitsOfFooters(t *testing.T) {
 	small := makeSmallStore(t)
 	const footer = 53
 	noticed, flips := 0, 0
@@ -73,7 +73,7 @@ func TestFlippedBitsOfFooters(t *testing.T) {
 
 // In tables of several blocks one can be damaged alone: what a lookup passes over on its way
 // to another must not hide that.
-func TestDamagedBlocksOfTheIndex(t *testing.T) {
+func TestDurabilityDamagedBlocksOfTheIndex(t *testing.T) {
 	larger := smallStore{fs: vfs.NewCrashableMem()}
 	opts := Options{FS: larger.fs, Logger: quiet(), sealEvery: 600, Store: &annals.Options{Pause: func(context.Context, int) {}}}
 	d := testDriver(t, "store", opts).(*driver)
