@@ -1,17 +1,14 @@
 package embedded
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"iter"
 	"maps"
 	"math/rand/v2"
 	"path"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -181,97 +178,6 @@ func TestDurabilityEveryTruncation(t *testing.T) {
 	}
 	t.Logf("%d truncations", cuts)
 }
-
-// Of the index, bits are flipped at random: what it then says is right or an error, and
-// building it again from the log mends it.
-func TestDurabilityFlippedBitsOfTheIndex(t *testing.T) {
-	seed := *crashSeed
-	if seed == 0 {
-		seed = uint64(time.Now().UnixNano())
-	}
-	t.Logf("seed %d: go test ./embedded -run TestDurabilityFlippedBitsOfTheIndex -seed %d", seed, seed)
-	random := rand.New(rand.NewPCG(seed, 0))
-	small := makeSmallStore(t)
-	files := slices.Sorted(maps.Keys(contents(t, small.fs, "store/index")))
-	noticed, flips := 0, 20_000/some(400)
-	for range flips {
-		fs := small.copy()
-		file := files[random.IntN(len(files))]
-		text := readAll(t, fs, file)
-		if len(text) == 0 {
-			continue
-		}
-		bit := random.IntN(len(text) * 8)
-		text[bit/8] ^= 1 << (bit % 8)
-		overwrite(t, fs, file, text)
-		opts := tiny(fs)
-		if store, err := Open("store", &opts); err != nil {
-			if noticed++; !errors.Is(err, annals.ErrDamaged) && !strings.Contains(err.Error(), indexDir) {
-				t.Fatalf("bit %d of %s: %v", bit, file, err)
-			}
-		} else {
-			_, err := wantBeginning(store, small.commits, len(small.commits))
-			for _, err := range append(wantIndexed(t, store, small.commits), err) {
-				if err != nil && !errors.Is(err, annals.ErrDamaged) {
-					t.Fatalf("bit %d of %s: %v", bit, file, err)
-				}
-			}
-			if err = errors.Join(err, store.Close()); err != nil {
-				noticed++
-			}
-		}
-		if _, err := Reindex("store", &opts); err != nil {
-			t.Fatalf("bit %d of %s: reindex: %v", bit, file, err)
-		}
-		if err := wantWhole(opts, small.commits); err != nil {
-			t.Fatalf("bit %d of %s, after reindex: %v", bit, file, err)
-		}
-	}
-	t.Logf("%d of %d flips were noticed when the store was opened and read", noticed, flips)
-}
-
-// wantIndexed asks for each stream, type and id by the index, and for what an append has to
-// know, and returns the errors: each answer that is wrong is one that is not ErrDamaged.
-func wantIndexed(t *testing.T, s *annals.Store, commits []annals.Append) (errs []error) {
-	streams, types := map[string][]string{}, map[string][]string{}
-	for _, c := range commits {
-		for _, e := range c.Events {
-			streams[c.Stream] = append(streams[c.Stream], e.ID)
-			types[e.Type] = append(types[e.Type], e.ID)
-		}
-	}
-	check := func(what string, want []string, events iter.Seq2[annals.Event, error]) {
-		var got []string
-		for e, err := range events {
-			if err != nil {
-				errs = append(errs, fmt.Errorf("%s: %w", what, err))
-				return
-			}
-			got = append(got, e.ID)
-		}
-		if !slices.Equal(got, want) {
-			errs = append(errs, fmt.Errorf("%s has %q, want %q", what, got, want))
-		}
-	}
-	for stream, want := range streams {
-		check("stream "+stream, want, s.Stream(t.Context(), stream, nil))
-		if _, err := s.Append(t.Context(), stream, int64(len(want))-1, storetest.Event("late", "T", "1")); !errors.Is(err, annals.ErrConflict) {
-			errs = append(errs, fmt.Errorf("an append behind version %d of %s, which has %d: %w", len(want)-1, stream, len(want), cmp.Or(err, errAppended)))
-		}
-	}
-	for typ, want := range types {
-		check("type "+typ, want, s.Log(t.Context(), annals.Query{Types: []string{typ}}))
-	}
-	for _, c := range commits {
-		again, err := s.Append(t.Context(), c.Stream, annals.Any, c.Events...)
-		if err != nil || !again.Replayed {
-			errs = append(errs, fmt.Errorf("appending again to %s: %+v, %w", c.Stream, again, cmp.Or(err, errAppended)))
-		}
-	}
-	return errs
-}
-
-var errAppended = errors.New("it was appended")
 
 // wantWhole wants exactly these commits, and Verify to find nothing.
 func wantWhole(opts Options, commits []annals.Append) error {
