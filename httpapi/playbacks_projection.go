@@ -63,23 +63,20 @@ func (t *intoProjection) Reached(ctx context.Context) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	for i := range info.Generations {
-		g := &info.Generations[i]
-		if g.Number != t.number || g.Role == projection.Deleted {
-			continue
+	g := info.Generation(t.number)
+	if g == nil || g.Role == projection.Deleted {
+		return 0, &annals.Error{
+			Code: annals.CodeConflict, Message: fmt.Sprintf("generation %d of projection %s was deleted meanwhile", t.number, t.name),
+			Hint: "resume the playback: that builds another",
 		}
-		if g.Status.State == consumer.Stalled && g.Status.Error != "" {
-			return 0, &annals.Error{
-				Code: annals.CodeUnavailable, Message: fmt.Sprintf("generation %d of projection %s stands still at position %d: %s", t.number, t.name, g.Status.Position, g.Status.Error),
-				Hint: "mend it, and resume the playback",
-			}
+	}
+	if g.Status.State == consumer.Stalled && g.Status.Error != "" {
+		return 0, &annals.Error{
+			Code: annals.CodeUnavailable, Message: fmt.Sprintf("generation %d of projection %s stands still at position %d: %s", t.number, t.name, g.Status.Position, g.Status.Error),
+			Hint: "mend it, and resume the playback",
 		}
-		return g.Status.Position, nil
 	}
-	return 0, &annals.Error{
-		Code: annals.CodeConflict, Message: fmt.Sprintf("generation %d of projection %s was deleted meanwhile", t.number, t.name),
-		Hint: "resume the playback: that builds another",
-	}
+	return g.Status.Position, nil
 }
 
 // Write implements playback.Target; the generation reads by itself.

@@ -107,11 +107,11 @@ func (s *Set) Rebuild(ctx context.Context, name string) (int, error) {
 
 // Switch makes the generation that was built beside the live one live, in one
 // step. It is refused while that one is behind the live one, or holds parked
-// events that the live one has not, unless force is set. generation is the number of
-// the one that the caller decided on: if another is to go live by now, Switch is
-// refused with annals.ErrConflict; 0 takes whichever was built last. The old one stays
-// up to date for Rollback, until the next Switch. Switch returns the number of the
-// live generation.
+// events that the live one has not, unless force is set; where waiting can't help with
+// these, the error matches ErrMoreParked. generation is the number of the one that the
+// caller decided on: if another is to go live by now, Switch is refused with
+// annals.ErrConflict; 0 takes whichever was built last. The old one stays up to date for
+// Rollback, until the next Switch. Switch returns the number of the live generation.
 func (s *Set) Switch(ctx context.Context, name string, generation int, force bool) (int, error) {
 	g, err := s.existing(ctx, name)
 	if err != nil {
@@ -154,16 +154,12 @@ var ErrMoreParked = errors.New("documents would be missing them")
 
 // ready reports why a generation should not go live yet.
 func (s *Set) ready(ctx context.Context, name string, live, next int) error {
-	behind, err := s.behind(ctx, name, next, live)
+	was, behind, err := s.behind(ctx, name, next, live)
 	if err != nil {
 		return err
 	}
 	if behind != "" {
 		return &annals.Error{Code: annals.CodeConflict, Message: behind, Hint: "wait until it has caught up; annals projection show " + name}
-	}
-	status, err := s.status(ctx, name, live) // before the lists are read
-	if err != nil {
-		return err
 	}
 	missing, first, err := s.parkedBeside(ctx, name, live, next)
 	if err != nil || missing == 0 {
@@ -173,7 +169,7 @@ func (s *Set) ready(ctx context.Context, name string, live, next int) error {
 		Code: annals.CodeConflict, Message: fmt.Sprintf("generation %d of projection %s has %d parked events that the live one has not", next, name, missing),
 		Hint: "annals parked list " + generationName(name, next) + " shows them; --force switches all the same",
 	}
-	if first <= status.Position || status.State == consumer.Paused {
+	if first <= was.Position || was.State == consumer.Paused {
 		refusal.Err = ErrMoreParked
 	}
 	return refusal

@@ -65,6 +65,16 @@ func (i *Info) Building() *Generation {
 	return nil
 }
 
+// Generation is the one with this number, or nil.
+func (i *Info) Generation(number int) *Generation {
+	for n := range i.Generations {
+		if i.Generations[n].Number == number {
+			return &i.Generations[n]
+		}
+	}
+	return nil
+}
+
 // Counterpart is the generation that the live one is compared with where nobody says
 // which: the one that is built, else the previous one.
 // Errors: annals.ErrNotFound where there is neither.

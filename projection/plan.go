@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/eb901187/annals"
+	"github.com/eb901187/annals/consumer"
 )
 
 // A Plan is what an operation would do to the generations of a projection.
@@ -118,7 +119,7 @@ func (s *Set) reversible(ctx context.Context, name string, g *generations, force
 	if force {
 		return nil
 	}
-	behind, err := s.behind(ctx, name, g.Previous, g.Live)
+	_, behind, err := s.behind(ctx, name, g.Previous, g.Live)
 	if err != nil || behind == "" {
 		return err
 	}
@@ -128,24 +129,23 @@ func (s *Set) reversible(ctx context.Context, name string, g *generations, force
 	}
 }
 
-// behind says how far a generation is behind the live one; empty if it is not. One
-// that follows as closely as it can is given a moment.
-func (s *Set) behind(ctx context.Context, name string, number, live int) (string, error) {
-	now, err := s.status(ctx, name, live)
-	if err != nil {
-		return "", err
+// behind says where the live generation was at first, and how far another one is behind
+// that; empty if it is not. One that follows as closely as it can is given a moment.
+func (s *Set) behind(ctx context.Context, name string, number, live int) (now consumer.Status, far string, err error) {
+	if now, err = s.status(ctx, name, live); err != nil {
+		return now, "", err
 	}
 	const moment = time.Second
 	short, cancel := context.WithTimeout(ctx, moment)
 	defer cancel()
 	then, _, err := s.waitFor(short, name, number, now.Position)
 	if err == nil {
-		return "", nil
+		return now, "", nil
 	}
 	if annals.CodeOf(err) != annals.CodeTimeout || ctx.Err() != nil {
-		return "", err
+		return now, "", err
 	}
-	return fmt.Sprintf("generation %d of projection %s is at position %d and the live one at %d: answers would go back in time", number, name, then.Position, now.Position), nil
+	return now, fmt.Sprintf("generation %d of projection %s is at position %d and the live one at %d: answers would go back in time", number, name, then.Position, now.Position), nil
 }
 
 func changedMeanwhile(name string) error {

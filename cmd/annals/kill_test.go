@@ -123,13 +123,11 @@ func (k *killing) generation(t *testing.T, number int) projection.Generation {
 	if err := json.Unmarshal([]byte(k.run(t, "projection", "show", "totals", "--json")), &info); err != nil {
 		t.Fatal(err)
 	}
-	for _, g := range info.Generations {
-		if g.Number == number {
-			return g
-		}
+	g := info.Generation(number)
+	if g == nil {
+		t.Fatalf("no generation %d: %+v", number, info)
 	}
-	t.Fatalf("no generation %d: %+v", number, info)
-	return projection.Generation{}
+	return *g
 }
 
 // check compares a page of documents with what the events make.

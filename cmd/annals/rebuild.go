@@ -70,10 +70,8 @@ type build struct {
 
 // generation is the one that is built; nil once somebody has deleted it.
 func (b *build) generation() *projection.Generation {
-	for i := range b.info.Generations {
-		if g := &b.info.Generations[i]; g.Number == b.number && g.Role != projection.Deleted {
-			return g
-		}
+	if g := b.info.Generation(b.number); g != nil && g.Role != projection.Deleted {
+		return g
 	}
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/eb901187/annals"
 	"github.com/eb901187/annals/consumer"
@@ -118,7 +117,8 @@ func (e *erasure) begin(ctx context.Context, v *subject.ViewReceipt) (int, error
 			return number, err
 		}
 		// The first generation is not complete yet: Rebuild goes on with it.
-		if paused(&info, number, v) {
+		if paused(&info, number) {
+			leave(v, pausedNote, number)
 			return 0, nil
 		}
 		if e.Pause(ctx); ctx.Err() != nil {
@@ -146,10 +146,10 @@ func (e *erasure) follow(ctx context.Context, v *subject.ViewReceipt, number int
 		case info.Live == number: // somebody else has switched
 			return true, nil
 		case errors.Is(err, projection.ErrMoreParked), gone(&info, number):
-			v.Outcome = subject.Left
-			v.Note = fmt.Sprintf("generation %d is built and holds no data of the subject, but can't go live: %v; see to that, switch, and erase again", number, err)
+			leave(v, "generation %d is built and holds no data of the subject, but can't go live: %v; see to that, switch, and erase again", number, err)
 			return false, nil
-		case paused(&info, number, v):
+		case paused(&info, number):
+			leave(v, pausedNote, number)
 			return false, nil
 		}
 		if e.Pause(ctx); ctx.Err() != nil {
@@ -158,23 +158,21 @@ func (e *erasure) follow(ctx context.Context, v *subject.ViewReceipt, number int
 	}
 }
 
-// paused reports whether an operator has stopped a generation, which time won't take
-// further; v says so then.
-func paused(info *projection.Info, number int, v *subject.ViewReceipt) bool {
-	halted := func(g projection.Generation) bool { return g.Number == number && g.Status.State == consumer.Paused }
-	if !slices.ContainsFunc(info.Generations, halted) {
-		return false
-	}
-	v.Outcome = subject.Left
-	v.Note = fmt.Sprintf("generation %d is paused: resume it, and erase again", number)
-	return true
+// leave says of a view that the erasure can't make it ready, and why.
+func leave(v *subject.ViewReceipt, format string, args ...any) {
+	v.Outcome, v.Note = subject.Left, fmt.Sprintf(format, args...)
+}
+
+// pausedNote is for what an operator has stopped, which time won't take further.
+const pausedNote = "generation %d is paused: resume it, and erase again"
+
+func paused(info *projection.Info, number int) bool {
+	g := info.Generation(number)
+	return g != nil && g.Status.State == consumer.Paused
 }
 
 // gone reports whether a generation is not being built any more, or nothing is live.
 func gone(info *projection.Info, number int) bool {
-	is := func(number int) func(projection.Generation) bool {
-		return func(g projection.Generation) bool { return g.Number == number }
-	}
-	next := slices.IndexFunc(info.Generations, is(number))
-	return next < 0 || info.Generations[next].Role != projection.Building || !slices.ContainsFunc(info.Generations, is(info.Live))
+	g := info.Generation(number)
+	return g == nil || g.Role != projection.Building || info.Generation(info.Live) == nil
 }
